@@ -1,0 +1,57 @@
+//! [`Timestamp`]: a point in time that somebody else measured.
+
+use std::ops::Sub;
+use std::time::Duration;
+
+/// A point in time: nanoseconds since a start that the caller chose once.
+///
+/// Nothing in this crate reads a clock. Whoever drives it (in wharf, the driver of the connections)
+/// turns its own clock into timestamps, which are comparable only with others of the same start.
+/// Differences saturate: a timestamp from the "future" is zero old.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The start itself.
+    pub const ZERO: Self = Self(0);
+
+    /// The latest timestamp there is, 584 years after the start: "never".
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The timestamp `nanos` nanoseconds after the start.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// The timestamp `since_start` after the start, [`Timestamp::MAX`] if that is too far to count.
+    pub fn after_start(since_start: Duration) -> Self {
+        Self(u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// Nanoseconds since the start.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// How long ago `earlier` was; zero if it is not earlier.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This timestamp moved `by` into the future, at most to [`Timestamp::MAX`].
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+impl Sub for Timestamp {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.since(earlier)
+    }
+}

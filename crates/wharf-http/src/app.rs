@@ -1,0 +1,35 @@
+//! [`App`]: what a connection serves.
+
+use http::{Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tower_service::Service;
+
+/// Any error of an application.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An application: any tower service from a request to a response, an `axum::Router` among them.
+///
+/// Implemented for every type that fits; there is nothing to implement.
+pub trait App:
+    Service<Request<Incoming>, Response = Response<Self::Body>, Error: Into<BoxError>, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+    /// The body of its responses.
+    type Body: Body<Data: Send, Error: Into<BoxError>> + Send + 'static;
+}
+
+impl<S, B> App for S
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
+{
+    type Body = B;
+}

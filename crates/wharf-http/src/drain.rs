@@ -1,0 +1,138 @@
+//! The drain: how a server ends without losing a request.
+//!
+//! 1. Every answer says `Connection: close`, readiness fails, new connections are still served:
+//!    for `delay`.
+//! 2. What the kernel has already accepted is taken, then the listeners close.
+//! 3. Open connections get their next request served for `linger`; those silent throughout are
+//!    half-closed, spread over time.
+//! 4. What is in flight may end, until `timeout` after the listeners closed.
+//! 5. The rest is cut, and counted.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wharf_pool::{CloseReason, Registry, ServingState};
+
+use crate::connection::HttpConnection;
+use crate::context::Lame;
+
+/// How long a drain takes, and what for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DrainSettings {
+    /// How long new connections are still served after readiness has failed: at least what a load
+    /// balancer needs to notice. Default 0.
+    pub delay: Duration,
+    /// How long open HTTP/1 connections still get their next request served after the listeners
+    /// have closed. Part of `timeout`. Default 1.5 s: without it some clients lose a request that
+    /// crosses our goodbye.
+    pub linger: Duration,
+    /// How long what is in flight may take after the listeners have closed. Default 30 s.
+    pub timeout: Duration,
+}
+
+impl Default for DrainSettings {
+    fn default() -> Self {
+        Self {
+            delay: Duration::ZERO,
+            linger: Duration::from_millis(1500),
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl DrainSettings {
+    /// The linger that fits into the timeout, and over how long the goodbyes after it are spread, so
+    /// that the clients do not return as a herd.
+    pub(crate) fn goodbyes(&self) -> Goodbyes {
+        Goodbyes {
+            linger: self.linger.min(self.timeout / 2),
+            spread: Duration::from_millis(500).min(self.timeout / 4),
+        }
+    }
+}
+
+/// When idle connections are left during a drain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goodbyes {
+    pub(crate) linger: Duration,
+    pub(crate) spread: Duration,
+}
+
+/// What a drain has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DrainReport {
+    /// Connections that were open when the listeners closed and ended in good order.
+    pub finished: usize,
+    /// Connections that were cut at the deadline.
+    pub cut: usize,
+    /// How long it took, the delay included.
+    pub took: Duration,
+}
+
+/// How long what was cut may take to let go of its bytes.
+const AFTER_CUT: Duration = Duration::from_millis(500);
+
+/// Everything that a drain has to order.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    pub(crate) settings: DrainSettings,
+    pub(crate) registry: Registry<HttpConnection>,
+    pub(crate) lame: Arc<Lame>,
+    pub(crate) closing: CancellationToken,
+    /// The accept loops. They end when `closing` is cancelled.
+    pub(crate) acceptors: TaskTracker,
+    /// The connections.
+    pub(crate) connections: TaskTracker,
+    pub(crate) done: OnceCell<DrainReport>,
+}
+
+impl Drain {
+    /// Drains; a second call waits for the first and has the same report.
+    pub(crate) async fn run(&self) -> DrainReport {
+        *self.done.get_or_init(|| self.steps()).await
+    }
+
+    async fn steps(&self) -> DrainReport {
+        let begun = Instant::now();
+        self.registry.set_state(ServingState::Draining);
+        self.lame.set();
+        self.enter("delay");
+        sleep(self.settings.delay).await;
+
+        self.enter("closing_listeners");
+        let deadline = Instant::now() + self.settings.timeout;
+        self.closing.cancel();
+        self.acceptors.close();
+        let _ = timeout_at(deadline, self.acceptors.wait()).await;
+
+        self.enter("finishing");
+        let asked = self.registry.close_all(CloseReason::Drained);
+        self.connections.close();
+        let mut cut = 0;
+        if timeout_at(deadline, self.connections.wait()).await.is_err() {
+            self.enter("cutting");
+            let rest = self.registry.connections();
+            rest.iter()
+                .for_each(|connection| connection.abort(CloseReason::DrainDeadline));
+            cut = rest.len();
+            let _ = timeout(AFTER_CUT, self.connections.wait()).await;
+        }
+        self.enter("drained");
+        DrainReport {
+            finished: asked.saturating_sub(cut),
+            cut,
+            took: begun.elapsed(),
+        }
+    }
+
+    fn enter(&self, phase: &'static str) {
+        tracing::info!(phase, "draining");
+        self.registry.tell_drain(phase);
+    }
+}

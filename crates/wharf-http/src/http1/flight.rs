@@ -1,0 +1,153 @@
+//! [`Flight`]: one request in flight, from its head to the last byte of its answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode, Uri, Version};
+use tokio::time::Instant;
+use wharf_pool::{Command, ConnId, ConnectionHandle, Outcome, RequestGuard};
+
+use super::wire::SharedWire;
+use crate::connection::HttpConnection;
+use crate::context::Context;
+use crate::observer::RequestRecord;
+use crate::transport::Transport;
+
+/// One request in flight. Its drop is the end of the request, however that comes about.
+pub(crate) struct Flight<T: Transport> {
+    wire: SharedWire<T>,
+    handle: ConnectionHandle<HttpConnection>,
+    shared: Arc<Context>,
+    guard: Option<RequestGuard<HttpConnection>>,
+    begun: Instant,
+    status: Option<StatusCode>,
+    /// Whether the answer came to its end, as far as its body can say.
+    complete: bool,
+    bytes_sent: u64,
+    recorded: Option<Box<Recorded>>,
+}
+
+/// What an observer wants to know of a request that its handler has taken.
+pub(crate) struct Recorded {
+    method: Method,
+    target: Uri,
+    version: Version,
+    user_agent: Option<http::HeaderValue>,
+}
+
+impl Recorded {
+    pub(crate) fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            method: request.method().clone(),
+            target: request.uri().clone(),
+            version: request.version(),
+            user_agent: request.headers().get(http::header::USER_AGENT).cloned(),
+        }
+    }
+}
+
+impl<T: Transport> Flight<T> {
+    pub(crate) fn begin(
+        wire: SharedWire<T>,
+        handle: ConnectionHandle<HttpConnection>,
+        shared: Arc<Context>,
+        guard: RequestGuard<HttpConnection>,
+        recorded: Option<Recorded>,
+    ) -> Self {
+        Self {
+            wire,
+            handle,
+            shared,
+            guard: Some(guard),
+            begun: Instant::now(),
+            status: None,
+            complete: false,
+            bytes_sent: 0,
+            recorded: recorded.map(Box::new),
+        }
+    }
+
+    pub(crate) fn id(&self) -> ConnId {
+        self.handle.id()
+    }
+
+    pub(crate) fn handle(&self) -> &ConnectionHandle<HttpConnection> {
+        &self.handle
+    }
+
+    pub(crate) fn shared(&self) -> &Context {
+        &self.shared
+    }
+
+    pub(crate) fn wire(&self) -> &SharedWire<T> {
+        &self.wire
+    }
+
+    /// What the connection has been told.
+    pub(crate) fn command(&self) -> Option<Command> {
+        self.handle.command()
+    }
+
+    /// Whether the handler's time is over.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.wire.lock().exchange.is_expired()
+    }
+
+    /// The head of the answer is there.
+    pub(crate) fn responded(&mut self, status: StatusCode, upgrade: bool) {
+        self.status = Some(status);
+        self.wire.lock().answer_begins(upgrade);
+    }
+
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.bytes_sent += bytes as u64;
+    }
+
+    pub(crate) fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// hyper drops a body that it does not need (HEAD, 304) without reading it: that answer is
+    /// whole, unless the connection went down under it.
+    fn outcome(&self, broken: bool) -> Outcome {
+        match self.status {
+            Some(status) if self.complete || !broken => Outcome::of_status(status.as_u16()),
+            Some(_) | None => Outcome::Cancelled,
+        }
+    }
+
+    fn observe(&self, took: Duration, outcome: Outcome) {
+        let (Some(observer), Some(recorded)) = (&self.shared.observer, &self.recorded) else {
+            return;
+        };
+        observer.observe(&RequestRecord {
+            connection: self.handle.id(),
+            peer: self.handle.peer(),
+            pool: self.shared.pool.name(),
+            method: &recorded.method,
+            target: &recorded.target,
+            version: recorded.version,
+            status: self.status,
+            outcome,
+            bytes_sent: self.bytes_sent,
+            duration: took,
+            user_agent: recorded.user_agent.as_ref(),
+        });
+    }
+}
+
+impl<T: Transport> Drop for Flight<T> {
+    fn drop(&mut self) {
+        let broken = {
+            let mut wire = self.wire.lock();
+            wire.exchange.answered(self.shared.clock.now());
+            wire.fate.is_broken()
+        };
+        let took = self.begun.elapsed();
+        let outcome = self.outcome(broken);
+        if let Some(guard) = self.guard.take() {
+            guard.end(outcome, took);
+        }
+        self.observe(took, outcome);
+    }
+}

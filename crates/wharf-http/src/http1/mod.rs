@@ -1,0 +1,27 @@
+//! HTTP/1.1: what its connections are made of. The driver is in `crate::drive`.
+//!
+//! From the socket to the application: [`Wire`] (the bytes, the slot), [`meter`] (where requests
+//! begin and end, and what they may look like), hyper, [`Watched`] (the application, watched).
+//! [`exchange`] says what is waited for, and when that is over.
+
+mod body;
+mod chunked;
+mod exchange;
+mod fields;
+mod flight;
+mod head;
+mod head_scan;
+mod host;
+mod meter;
+mod octets;
+#[cfg(test)]
+mod oracle;
+mod service;
+mod settings;
+mod violation;
+mod wire;
+
+pub(crate) use service::Watched;
+pub(crate) use settings::Settings;
+pub(crate) use violation::Violation;
+pub(crate) use wire::{Fate, SharedWire, Wire};

@@ -1,0 +1,189 @@
+//! The service that hyper calls: the application, watched.
+//!
+//! It counts each request from its head to the last byte of its answer, answers for a handler that
+//! panics, fails or is late, and says `Connection: close` where the answer is the last.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::{CONNECTION, USER_AGENT};
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body::Body;
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tower::util::Oneshot;
+use wharf_pool::{CloseReason, ConnectionHandle};
+
+use super::body::ResponseBody;
+use super::flight::{Flight, Recorded};
+use super::wire::SharedWire;
+use crate::app::{App, BoxError};
+use crate::connection::HttpConnection;
+use crate::context::Context as Shared;
+use crate::info::Connected;
+use crate::transport::Transport;
+
+/// The application as one connection's hyper sees it.
+pub(crate) struct Watched<T, S> {
+    pub(crate) app: S,
+    pub(crate) wire: SharedWire<T>,
+    pub(crate) handle: ConnectionHandle<HttpConnection>,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl<T, S> hyper::service::Service<Request<Incoming>> for Watched<T, S>
+where
+    T: Transport,
+    S: App,
+{
+    type Response = Response<ResponseBody<T, S::Body>>;
+    type Error = Infallible;
+    type Future = Answer<T, S>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let now = self.shared.clock.now();
+        let served = self.handle.requests() + 1;
+        let last = {
+            let mut wire = self.wire.lock();
+            wire.exchange.called(now);
+            wire.settings
+                .max_requests
+                .is_some_and(|most| served >= most)
+        };
+        if served == 1
+            && let Some(agent) = request.headers().get(USER_AGENT)
+        {
+            self.handle
+                .set_user_agent(&String::from_utf8_lossy(agent.as_bytes()));
+        }
+        let recorded = self
+            .shared
+            .observer
+            .is_some()
+            .then(|| Recorded::of(&request));
+        let connected = Connected::new(self.handle.clone(), self.wire.downgrade());
+        connected.insert_into(request.extensions_mut());
+        let guard = self.handle.begin_request(&self.shared.pool);
+        let flight = Flight::begin(
+            self.wire.clone(),
+            self.handle.clone(),
+            Arc::clone(&self.shared),
+            guard,
+            recorded,
+        );
+        let answer = catch_unwind(AssertUnwindSafe(|| Oneshot::new(self.app.clone(), request)));
+        match answer {
+            Ok(handler) => Answer {
+                handler: Some(handler),
+                flight: Some(flight),
+                last,
+            },
+            Err(panic) => {
+                report_panic(&self.handle, &*panic);
+                Answer {
+                    handler: None,
+                    flight: Some(flight),
+                    last,
+                }
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// The answer to one request, as it is being made.
+    pub(crate) struct Answer<T: Transport, S: App> {
+        #[pin]
+        handler: Option<Oneshot<S, Request<Incoming>>>,
+        // Taken when the head is there; from then on the body has it.
+        flight: Option<Flight<T>>,
+        last: bool,
+        }
+}
+
+impl<T, S> Future for Answer<T, S>
+where
+    T: Transport,
+    S: App,
+{
+    type Output = Result<Response<ResponseBody<T, S::Body>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let Some(flight) = this.flight.as_ref() else {
+            return Poll::Pending;
+        };
+        // Without a handler it has panicked before it became a future.
+        let handler = this.handler.as_mut().as_pin_mut();
+        let polled = handler.map(|it| catch_unwind(AssertUnwindSafe(|| it.poll(cx))));
+        let response = match polled {
+            Some(Ok(Poll::Ready(Ok(response)))) => response.map(Some),
+            Some(Ok(Poll::Ready(Err(error)))) => {
+                let error: BoxError = error.into();
+                tracing::error!(connection = %flight.id(), error = &*error, "the service failed");
+                plain(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Some(Ok(Poll::Pending)) if flight.is_expired() => plain(StatusCode::GATEWAY_TIMEOUT),
+            Some(Ok(Poll::Pending)) => return Poll::Pending,
+            Some(Err(panic)) => {
+                report_panic(flight.handle(), &*panic);
+                plain(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            None => plain(StatusCode::INTERNAL_SERVER_ERROR),
+        };
+        let late = flight.is_expired();
+        // Whatever the handler still holds is let go before its answer is sent.
+        this.handler.set(None);
+        let Some(flight) = this.flight.take() else {
+            return Poll::Pending;
+        };
+        Poll::Ready(Ok(finish(response, flight, *this.last, late)))
+    }
+}
+
+/// An answer of our own, without a body.
+fn plain<B>(status: StatusCode) -> Response<Option<B>> {
+    let mut response = Response::new(None);
+    *response.status_mut() = status;
+    response
+}
+
+/// Puts the flight into the body, and the last word into the head.
+fn finish<T: Transport, B: Body>(
+    mut response: Response<Option<B>>,
+    mut flight: Flight<T>,
+    last: bool,
+    late: bool,
+) -> Response<ResponseBody<T, B>> {
+    let status = response.status();
+    let upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
+    let ends = match flight.command() {
+        _ if upgrade => None,
+        _ if late => Some(CloseReason::RequestTimeout),
+        Some(command) => Some(command.reason()),
+        None if last => Some(CloseReason::MaxRequests),
+        None => flight.shared().is_lame().then_some(CloseReason::Drained),
+    };
+    if let Some(reason) = ends {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+        flight.wire().lock().fate.said_close.get_or_insert(reason);
+    }
+    flight.responded(status, upgrade);
+    response.map(|body| ResponseBody::new(body, flight))
+}
+
+pub(super) fn report_panic(handle: &ConnectionHandle<HttpConnection>, panic: &(dyn Any + Send)) {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    tracing::error!(connection = %handle.id(), panic = message, "a handler panicked");
+}

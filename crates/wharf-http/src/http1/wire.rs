@@ -1,0 +1,438 @@
+//! [`Wire`]: the bytes of one HTTP/1 connection, between the socket and hyper.
+//!
+//! It holds the slot (in [`Tracked`]), feeds the [`Meter`], and gives hyper only what the meter has
+//! passed: whole heads, and the bodies that belong to them. So hyper never holds part of a head,
+//! never sees a request that we refuse, and is never timed by a clock of its own. What is not passed
+//! stays here until the driver decides.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use wharf_pool::{Clock, CloseReason, Timestamp, Tracked};
+
+use super::exchange::Exchange;
+use super::head::{BodyFraming, Head};
+use super::meter::{Meter, Piece, Place};
+use super::settings::Settings;
+use super::violation::Violation;
+use crate::connection::HttpConnection;
+use crate::transport::Transport;
+
+/// How much is read at once while part of a head is kept here: heads that do not come in one piece
+/// are rare, and the buffer is on the stack.
+const CHUNK: usize = 4096;
+
+/// The bytes of one connection and everything that is known of them.
+pub(crate) struct Wire<T> {
+    io: Tracked<T, HttpConnection>,
+    clock: Arc<Clock>,
+    meter: Meter,
+    pub(crate) settings: Settings,
+    pub(crate) exchange: Exchange,
+    /// Received and not yet given to hyper.
+    stash: Vec<u8>,
+    /// How much of the stash may be given to hyper.
+    passed: usize,
+    violation: Option<Violation>,
+    pub(crate) fate: Fate,
+    tunnel: Tunnel,
+    /// Who asked for bytes that are held until the handler has decided whose they are.
+    held_from: Option<Waker>,
+}
+
+/// What became of the connection, as far as its two directions and its answers tell.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, each set once"
+)]
+pub(crate) struct Fate {
+    /// The peer has closed its direction.
+    pub(crate) read_closed: bool,
+    /// It did so in the middle of an exchange.
+    pub(crate) left_amid: bool,
+    /// The peer asked for this connection to end with the answer to its last request.
+    pub(crate) peer_ends: bool,
+    /// The socket failed.
+    pub(crate) error: Option<io::ErrorKind>,
+    /// An answer said that it is the last, for this reason.
+    pub(crate) said_close: Option<CloseReason>,
+    /// The application's body panicked.
+    pub(crate) panicked: bool,
+    /// The application's body failed.
+    pub(crate) app_failed: bool,
+    /// The driver has given the connection up.
+    pub(crate) cut: bool,
+}
+
+impl Fate {
+    /// Whether an answer that is not complete will never be.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.cut || self.read_closed || self.panicked || self.app_failed || self.error.is_some()
+    }
+}
+
+/// What an upgrade leaves behind.
+#[derive(Debug, Default)]
+enum Tunnel {
+    #[default]
+    None,
+    /// The bytes belong to whoever asked for the upgrade.
+    Open {
+        reader: Option<Waker>,
+        writer: Option<Waker>,
+    },
+    /// The driver has ended it: both directions fail.
+    Cut,
+}
+
+impl<T: Transport> Wire<T> {
+    pub(crate) fn new(
+        io: Tracked<T, HttpConnection>,
+        clock: Arc<Clock>,
+        settings: Settings,
+        early: Vec<u8>,
+    ) -> Self {
+        let exchange = Exchange::new(io.handle().opened());
+        let mut wire = Self {
+            io,
+            clock,
+            meter: Meter::new(),
+            settings,
+            exchange,
+            stash: early,
+            passed: 0,
+            violation: None,
+            fate: Fate::default(),
+            tunnel: Tunnel::None,
+            held_from: None,
+        };
+        wire.scan_stash();
+        wire
+    }
+
+    /// The rule that the peer has broken, once everything that came before it is answered.
+    pub(crate) fn refused(&self) -> Option<Violation> {
+        let before = self.exchange.outstanding() - u64::from(self.exchange.in_body());
+        self.violation.filter(|_| before == 0)
+    }
+
+    /// Whether received bytes wait here for the codec.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.stash.is_empty()
+    }
+
+    /// The answer to the request in hand begins: 101 opens the tunnel, all else releases what the
+    /// meter held back behind a request for an upgrade.
+    pub(crate) fn answer_begins(&mut self, upgrade: bool) {
+        self.exchange.responded();
+        if upgrade {
+            self.meter.upgraded();
+            self.tunnel = Tunnel::Open {
+                reader: None,
+                writer: None,
+            };
+        } else {
+            self.meter.not_upgraded();
+        }
+        if let Some(reader) = self.held_from.take() {
+            self.scan_stash();
+            reader.wake();
+        }
+    }
+
+    /// Whether an upgrade has taken the bytes away from the codec.
+    pub(crate) fn is_tunnel(&self) -> bool {
+        !matches!(self.tunnel, Tunnel::None)
+    }
+
+    /// Ends an upgraded connection: whoever holds the bytes sees both directions fail.
+    pub(crate) fn cut_tunnel(&mut self) {
+        let tunnel = std::mem::replace(&mut self.tunnel, Tunnel::Cut);
+        if let Tunnel::Open { reader, writer } = tunnel {
+            reader.into_iter().chain(writer).for_each(Waker::wake);
+        }
+    }
+
+    /// The bytes beneath, for what is said after the codec is gone.
+    pub(crate) fn io(&mut self) -> &mut Tracked<T, HttpConnection> {
+        &mut self.io
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if let Tunnel::Cut = self.tunnel {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+            }
+            if self.passed > 0 {
+                self.give(buf);
+                return Poll::Ready(Ok(()));
+            }
+            // The driver answers a violation; until then hyper has nothing more to read.
+            if self.violation.is_some() {
+                return Poll::Pending;
+            }
+            let read = if self.stash.is_empty() {
+                ready!(self.read_through(cx, buf))
+            } else if self.meter.place() == Place::Held {
+                keep(&mut self.held_from, cx.waker());
+                return Poll::Pending;
+            } else {
+                ready!(self.read_into_stash(cx))
+            };
+            match read {
+                Ok(Read::Given) => return Poll::Ready(Ok(())),
+                Ok(Read::Kept) => {}
+                Ok(Read::Closed) => {
+                    self.fate.read_closed = true;
+                    self.fate.left_amid =
+                        self.exchange.outstanding() > 0 || self.exchange.in_head();
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) => {
+                    self.fate.error.get_or_insert(error.kind());
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+    }
+
+    /// The usual way: the socket's bytes go into hyper's own buffer, and the meter looks at them
+    /// there. What it does not pass is taken out again.
+    fn read_through(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Read>> {
+        let before = buf.filled().len();
+        match Pin::new(&mut self.io).poll_read(cx, buf) {
+            Poll::Pending => {
+                self.read_blocked(cx);
+                return Poll::Pending;
+            }
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {}
+        }
+        let end = buf.filled().len();
+        if end == before {
+            return Poll::Ready(Ok(Read::Closed));
+        }
+        let passed = self.scan(&buf.filled()[before..]);
+        if before + passed < end {
+            self.stash
+                .extend_from_slice(&buf.filled()[before + passed..]);
+            buf.set_filled(before + passed);
+        }
+        Poll::Ready(Ok(if passed > 0 { Read::Given } else { Read::Kept }))
+    }
+
+    /// The way of a head that comes in pieces: it is kept here until it is whole.
+    fn read_into_stash(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Read>> {
+        let mut chunk = [0; CHUNK];
+        let mut chunk = ReadBuf::new(&mut chunk);
+        match Pin::new(&mut self.io).poll_read(cx, &mut chunk) {
+            Poll::Pending => {
+                self.read_blocked(cx);
+                return Poll::Pending;
+            }
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {}
+        }
+        if chunk.filled().is_empty() {
+            return Poll::Ready(Ok(Read::Closed));
+        }
+        self.stash.extend_from_slice(chunk.filled());
+        self.scan_stash();
+        Poll::Ready(Ok(Read::Kept))
+    }
+
+    fn read_blocked(&mut self, cx: &mut Context<'_>) {
+        match &mut self.tunnel {
+            Tunnel::None => self.exchange.read_blocked(self.clock.now()),
+            Tunnel::Open { reader, .. } => keep(reader, cx.waker()),
+            Tunnel::Cut => {}
+        }
+    }
+
+    fn give(&mut self, buf: &mut ReadBuf<'_>) {
+        let given = self.passed.min(buf.remaining());
+        buf.put_slice(&self.stash[..given]);
+        self.passed -= given;
+        if given == self.stash.len() {
+            // Given back, not kept: a connection with one slow head must not hold 32 KiB for ever.
+            self.stash = Vec::new();
+        } else {
+            self.stash.drain(..given);
+        }
+    }
+
+    fn scan_stash(&mut self) {
+        let stash = std::mem::take(&mut self.stash);
+        self.passed += self.scan(&stash[self.passed..]);
+        self.stash = stash;
+    }
+
+    /// Looks at received bytes; returns how many of them hyper may have.
+    fn scan(&mut self, bytes: &[u8]) -> usize {
+        let now = self.clock.now();
+        let mut at = 0;
+        while at < bytes.len() {
+            match self.meter.feed(&self.settings.head, &bytes[at..]) {
+                Ok(fed) => {
+                    at += fed.consumed;
+                    match fed.piece {
+                        Piece::PartialHead => {
+                            self.exchange.head_begun(now);
+                            break;
+                        }
+                        Piece::Held => break,
+                        Piece::Head(head) => self.head(head, now),
+                        Piece::Body { payload, end } => {
+                            self.exchange.body_received(payload, end, now);
+                        }
+                        Piece::Blank | Piece::Tunnel => {}
+                    }
+                }
+                Err(violation) => {
+                    self.violation = Some(violation);
+                    break;
+                }
+            }
+        }
+        at
+    }
+
+    fn head(&mut self, head: Head, now: Timestamp) {
+        let body = !matches!(head.body, BodyFraming::None | BodyFraming::Length(0));
+        self.exchange.head_complete(body, now);
+        self.fate.peer_ends = !head.asks.keep_alive();
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(
+            Pin<&mut Tracked<T, HttpConnection>>,
+            &mut Context<'_>,
+        ) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Tunnel::Cut = self.tunnel {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let written = write(Pin::new(&mut self.io), cx);
+        match (&written, &mut self.tunnel) {
+            (Poll::Ready(Ok(bytes)), Tunnel::None) => {
+                self.exchange.wrote(*bytes as u64, self.clock.now());
+            }
+            (Poll::Pending, Tunnel::None) => self.exchange.write_blocked(self.clock.now()),
+            (Poll::Pending, Tunnel::Open { writer, .. }) => keep(writer, cx.waker()),
+            (Poll::Ready(Err(error)), _) => {
+                self.fate.error.get_or_insert(error.kind());
+            }
+            (Poll::Ready(Ok(_)), Tunnel::Open { .. }) | (_, Tunnel::Cut) => {}
+        }
+        written
+    }
+}
+
+/// What a read has brought.
+enum Read {
+    /// Bytes for hyper are in its buffer.
+    Given,
+    /// Nothing for hyper yet.
+    Kept,
+    /// The peer has closed its direction.
+    Closed,
+}
+
+fn keep(slot: &mut Option<Waker>, waker: &Waker) {
+    match slot {
+        Some(kept) => kept.clone_from(waker),
+        None => *slot = Some(waker.clone()),
+    }
+}
+
+/// The wire as hyper, the service and the driver share it.
+///
+/// hyper owns it until the end or an upgrade, the service tells it what was answered, the driver
+/// decides. All three run in one task until an upgrade, so the lock is never contended there.
+pub(crate) struct SharedWire<T>(Arc<Mutex<Wire<T>>>);
+
+impl<T> SharedWire<T> {
+    pub(crate) fn new(wire: Wire<T>) -> Self {
+        Self(Arc::new(Mutex::new(wire)))
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Wire<T>> {
+        // The facts stay true whatever panicked while they were written; the driver ends the rest.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The wire itself, if nobody else shares it.
+    pub(crate) fn into_inner(self) -> Option<Wire<T>> {
+        Arc::into_inner(self.0)
+            .map(|wire| wire.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A view of the wire that does not keep the connection open.
+    pub(crate) fn downgrade(&self) -> std::sync::Weak<Mutex<Wire<T>>> {
+        Arc::downgrade(&self.0)
+    }
+}
+
+impl<T> Clone for SharedWire<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Transport> AsyncRead for SharedWire<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.lock().poll_read(cx, buf)
+    }
+}
+
+impl<T: Transport> AsyncWrite for SharedWire<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.lock().poll_write(cx, |io, cx| io.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.lock()
+            .poll_write(cx, |io, cx| io.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.lock().io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.lock().io).poll_flush(cx)
+    }
+
+    /// hyper says that it has no more to write. Before an upgrade the driver closes the socket, in
+    /// its own order; after one this is the end of our direction.
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut wire = self.lock();
+        if wire.is_tunnel() {
+            Pin::new(&mut wire.io).poll_shutdown(cx)
+        } else {
+            Pin::new(&mut wire.io).poll_flush(cx)
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Serves axum routers and tower services, with every connection limited, timed, watched and ended
+//! well.
+//!
+//! Where you wrote `axum::serve(listener, app)`, write [`serve`]`(listener, app)`. For several
+//! listeners, their limits and the handle of the running server, see [`Server`].
+//!
+//! Start reading at `drive.rs`: one function serves a connection from its first byte to its last.
+//! `http1/` is what it drives, `listener/` what lets connections in, `drain.rs` how all of it ends.
+
+mod app;
+mod connection;
+mod context;
+mod drain;
+mod drive;
+mod http1;
+mod info;
+mod listener;
+mod observer;
+mod protocol;
+mod proxy;
+mod proxy_protocol;
+mod running;
+mod serve;
+mod server;
+mod ticker;
+mod transport;
+
+pub use app::{App, BoxError};
+pub use connection::{HttpConnection, HttpPatch, HttpSettings};
+pub use drain::{DrainReport, DrainSettings};
+pub use info::Connected;
+pub use listener::{TcpPatch, TcpSettings};
+pub use observer::{RequestObserver, RequestRecord};
+pub use protocol::{Protocol, UnknownProtocol};
+pub use running::Running;
+pub use serve::{Serve, WithGracefulShutdown, max_connections_for, serve};
+pub use server::{ListenerSetup, Server, ServerBuilder, StartError};
+pub use transport::Transport;
+
+pub use wharf_pool as pool;

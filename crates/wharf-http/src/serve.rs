@@ -1,0 +1,189 @@
+//! [`serve`]: what one writes instead of `axum::serve`.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::io;
+use std::pin::Pin;
+
+use tokio::net::TcpListener;
+use wharf_pool::config::PoolConfig;
+use wharf_pool::{InvalidName, ListenerName, ScopeLimits};
+
+use crate::app::App;
+use crate::connection::HttpSettings;
+use crate::drain::DrainSettings;
+use crate::protocol::Protocol;
+use crate::server::{ListenerSetup, Server, ServerBuilder, StartError};
+
+/// The name of the listener that [`serve`] makes; its pool is `main/http`.
+const NAME: &str = "main";
+
+/// Serves `app` on `listener`, with every limit, deadline and default of wharf.
+///
+/// The application is any tower service, an `axum::Router` among them. Awaited, it serves until the
+/// process ends; [`Serve::with_graceful_shutdown`] says when to stop.
+///
+/// ```no_run
+/// # async fn example() -> std::io::Result<()> {
+/// let app = axum::Router::new().route("/", axum::routing::get(|| async { "hello" }));
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+/// wharf_http::serve(listener, app).await
+/// # }
+/// ```
+pub fn serve<S>(listener: TcpListener, app: S) -> Serve<S>
+where
+    S: App,
+{
+    Serve {
+        listener,
+        app,
+        config: PoolConfig::default(),
+        builder: Server::builder().limits(default_limits()),
+    }
+}
+
+/// A server on one listener, before it is awaited.
+#[must_use = "nothing is served before it is awaited"]
+pub struct Serve<S> {
+    listener: TcpListener,
+    app: S,
+    config: PoolConfig<HttpSettings>,
+    builder: ServerBuilder,
+}
+
+impl<S> Serve<S>
+where
+    S: App,
+{
+    /// Serves until `signal` is ready, then drains.
+    pub fn with_graceful_shutdown<F>(self, signal: F) -> WithGracefulShutdown<S, F>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        WithGracefulShutdown {
+            serve: self,
+            signal,
+        }
+    }
+
+    /// The limits and deadlines of the connections.
+    pub fn pool(mut self, config: PoolConfig<HttpSettings>) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// The limits of the process; the default is what its descriptors allow.
+    pub fn limits(mut self, limits: ScopeLimits) -> Self {
+        self.builder = self.builder.limits(limits);
+        self
+    }
+
+    /// How the server ends.
+    pub fn drain(mut self, settings: DrainSettings) -> Self {
+        self.builder = self.builder.drain(settings);
+        self
+    }
+
+    /// Starts serving now, and returns the handle of the server.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: the socket is no listening socket, or the configuration is not usable.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn start(self) -> Result<crate::Running, StartError> {
+        let name = name();
+        let socket = self
+            .listener
+            .into_std()
+            .map_err(|source| StartError::Listen {
+                listener: name.clone(),
+                address: "its socket".to_owned(),
+                source,
+            })?;
+        let setup = ListenerSetup::on(name, socket).pool(Protocol::Http, self.config);
+        self.builder.listener(setup, self.app).start().await
+    }
+
+    async fn run(self, signal: impl Future<Output = ()> + Send) -> io::Result<()> {
+        let running = self.start().await.map_err(io::Error::other)?;
+        tokio::select! {
+            () = signal => {
+                running.drain().await;
+                Ok(())
+            }
+            () = running.stopped() => Err(io::Error::other("the listener has failed")),
+        }
+    }
+}
+
+impl<S> IntoFuture for Serve<S>
+where
+    S: App,
+{
+    type Output = io::Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run(std::future::pending()))
+    }
+}
+
+/// A [`Serve`] that knows when to stop.
+#[must_use = "nothing is served before it is awaited"]
+pub struct WithGracefulShutdown<S, F> {
+    serve: Serve<S>,
+    signal: F,
+}
+
+impl<S, F> IntoFuture for WithGracefulShutdown<S, F>
+where
+    S: App,
+    F: Future<Output = ()> + Send + 'static,
+{
+    type Output = io::Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.serve.run(self.signal))
+    }
+}
+
+impl<S> fmt::Debug for Serve<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve")
+            .field("listener", &self.listener)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S, F> fmt::Debug for WithGracefulShutdown<S, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WithGracefulShutdown")
+            .field("serve", &self.serve)
+            .finish_non_exhaustive()
+    }
+}
+
+/// As many connections as the process's descriptors allow, less what the rest of it needs: the
+/// larger of 32 and a twentieth.
+fn default_limits() -> ScopeLimits {
+    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    descriptors
+        .and_then(max_connections_for)
+        .map_or_else(ScopeLimits::default, ScopeLimits::from)
+}
+
+/// How many connections a process with so many descriptors may hold.
+pub fn max_connections_for(descriptors: u64) -> Option<wharf_pool::config::Count> {
+    let spare = (descriptors / 20).max(32);
+    let connections = descriptors.checked_sub(spare)?;
+    wharf_pool::config::Count::new(u32::try_from(connections).unwrap_or(u32::MAX))
+}
+
+fn name() -> ListenerName {
+    let name: Result<ListenerName, InvalidName> = ListenerName::new(NAME);
+    name.expect("the constant is a name")
+}

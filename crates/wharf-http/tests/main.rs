@@ -1,0 +1,8 @@
+//! What wharf-http promises, tested over real sockets.
+
+mod admission;
+mod deadlines;
+mod drain;
+mod requests;
+mod support;
+mod upgrade;

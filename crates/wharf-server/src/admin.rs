@@ -1,0 +1,102 @@
+//! The admin API: what operators see of the pools, and what they may change while they run.
+//!
+//! It answers from its own thread and its own runtime ([`crate::bridge`]), through its own listener
+//! with descriptors in reserve ([`door`]), so that it answers when nothing else does. axum and not
+//! plain hyper: a dozen paths with methods and parameters are a router's work, and the demo brings
+//! it anyway. Start reading at [`Desk::router`].
+
+mod connections;
+mod door;
+mod events;
+mod fault;
+mod gate;
+mod health;
+mod metrics;
+mod page;
+mod pools;
+mod spare;
+
+pub(crate) use door::Door;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
+use axum::routing::{delete, get, post};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use wharf_http::{HttpConnection, Running};
+use wharf_pool::Registry;
+
+use crate::config::AdminConfig;
+use crate::log::Logs;
+use crate::process::ProcessFigures;
+use fault::{Answer, Fault};
+
+/// The largest request body: far above any change of a pool.
+const LARGEST_BODY: usize = 64 << 10;
+
+/// Everything that the admin API answers from.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    /// What serves.
+    pub(crate) running: Running,
+    /// Told when the process is to drain.
+    pub(crate) stop: watch::Sender<bool>,
+    /// The streams, for what they lost.
+    pub(crate) logs: Logs,
+    /// What the process uses.
+    pub(crate) figures: ProcessFigures,
+    /// When it began.
+    pub(crate) started: Instant,
+    /// How many descriptors it may have.
+    pub(crate) descriptors: Option<u64>,
+    /// Who may ask.
+    pub(crate) access: AdminConfig,
+}
+
+impl Desk {
+    /// The pools.
+    pub(crate) fn registry(&self) -> &Registry<HttpConnection> {
+        self.running.registry()
+    }
+
+    /// The API.
+    pub(crate) fn router(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/", get(page::page))
+            .route("/live", get(health::live))
+            .route("/ready", get(health::ready))
+            .route("/health", get(health::health))
+            .route("/pools", get(pools::list))
+            .route(
+                "/pools/{listener}/{protocol}",
+                get(pools::show).patch(pools::change),
+            )
+            .route("/connections", get(connections::list))
+            .route("/connections/{id}", delete(connections::close))
+            .route("/metrics", get(metrics::metrics))
+            .route("/events", get(events::stream))
+            .route("/drain", post(drain))
+            .fallback(async || {
+                Fault::new(StatusCode::NOT_FOUND, "there is nothing here; try /pools")
+            })
+            .method_not_allowed_fallback(async || {
+                Fault::new(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done here")
+            })
+            .layer(DefaultBodyLimit::max(LARGEST_BODY))
+            .layer(from_fn_with_state(Arc::clone(self), gate::gate))
+            .with_state(Arc::clone(self))
+    }
+}
+
+/// `POST /drain`: the answer comes at once, the drain takes its time.
+async fn drain(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
+    tracing::info!("drain asked for by the admin API");
+    desk.stop.send_replace(true);
+    (StatusCode::ACCEPTED, Answer(json!({ "state": "draining" })))
+}

@@ -1,0 +1,108 @@
+//! `/live`, `/ready`, `/health`: whether the process runs, whether it takes work, how it is.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde_json::{Value, json};
+use wharf_http::HttpConnection;
+use wharf_pool::{HealthStatus, ListenerName, Registry, ServingState};
+
+use super::Desk;
+use super::fault::Answer;
+use super::pools::millis;
+
+/// `GET /live`: this thread answers, so the process lives.
+pub(super) async fn live() -> Answer {
+    Answer(json!({ "live": true }))
+}
+
+/// `GET /ready`: 503 while starting or draining, or with no pool that serves.
+pub(super) async fn ready(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
+    let state = desk.registry().state();
+    let status = overall(desk.registry());
+    let ready = state == ServingState::Serving && status.best != HealthStatus::Unavailable;
+    let code = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        code,
+        Answer(json!({ "ready": ready, "state": state.as_str() })),
+    )
+}
+
+/// `GET /health`: the process in figures.
+pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Answer {
+    let registry = &desk.registry();
+    let process = registry.occupancy();
+    let figures = desk.figures.now();
+    Answer(json!({
+        "status": overall(registry).worst.as_str(),
+        "state": registry.state().as_str(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_ms": millis(desk.started.elapsed()),
+        "active_connections": process.active,
+        "reserved_connections": process.reserved,
+        "max_connections": process.limit,
+        "sources": registry.sources(),
+        "process": {
+            "resident_bytes": figures.resident_bytes,
+            "cpu_seconds": figures.cpu_seconds,
+            "threads": figures.threads,
+            "open_descriptors": figures.open_descriptors,
+            "max_descriptors": desk.descriptors,
+        },
+        "listeners": desk.running.addresses().iter().map(|(name, address)| {
+            listener(&desk, name, *address)
+        }).collect::<Vec<_>>(),
+        "pools": registry.all().iter().map(|pool| {
+            let health = pool.health();
+            json!({
+                "name": pool.name().as_str(),
+                "status": health.status.as_str(),
+                "message": health.message,
+            })
+        }).collect::<Vec<_>>(),
+        "events_dropped": registry.events().dropped(),
+        "log_lines_dropped": desk.logs.dropped().iter().map(|(_, lines)| lines).sum::<u64>(),
+    }))
+}
+
+fn listener(desk: &Desk, name: &ListenerName, address: SocketAddr) -> Value {
+    let occupancy = desk
+        .registry()
+        .listener(name)
+        .map(|listener| listener.occupancy());
+    let occupancy = occupancy.unwrap_or_default();
+    json!({
+        "name": name.as_str(),
+        "address": address.to_string(),
+        "active_connections": occupancy.active,
+        "reserved_connections": occupancy.reserved,
+        "max_connections": occupancy.limit,
+        "detecting": occupancy.detecting,
+        "refusing": desk.running.refusing(name),
+    })
+}
+
+/// The statuses of the best and the worst pool.
+struct Overall {
+    best: HealthStatus,
+    worst: HealthStatus,
+}
+
+fn overall(registry: &Registry<HttpConnection>) -> Overall {
+    let statuses: Vec<_> = registry
+        .all()
+        .iter()
+        .map(|pool| pool.health().status)
+        .collect();
+    Overall {
+        best: statuses.iter().copied().min().unwrap_or_default(),
+        worst: statuses.iter().copied().max().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,209 @@
+//! `GET /metrics`: the pools in the text format of `OpenMetrics`, which Prometheus reads.
+
+mod page;
+
+use std::fmt::{self, Error};
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry as Exported;
+use wharf_pool::HealthStatus;
+
+use super::Desk;
+use page::{Page, PoolReading};
+
+/// The text, made anew for each scrape: the libraries keep the numbers, nothing is kept here.
+pub(super) async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
+    let mut exported = Exported::default();
+    exported.register_collector(Box::new(Reading(desk)));
+    let mut text = String::new();
+    match encode(&mut text, &exported) {
+        Ok(()) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+/// Reads every pool when it is scraped.
+struct Reading(Arc<Desk>);
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reading")
+    }
+}
+
+impl Collector for Reading {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let read = |pool: &wharf_pool::Pool<_>| PoolReading {
+            name: pool.name().clone(),
+            health: pool.health(),
+            metrics: pool.metrics(),
+        };
+        let pools: Vec<_> = self.0.registry().all().iter().map(read).collect();
+        let mut page = Page { encoder, pools };
+        page.connections()?;
+        page.requests()?;
+        page.bytes()?;
+        page.health()?;
+        page.process(&self.0)
+    }
+}
+
+impl Page<'_> {
+    fn connections(&mut self) -> fmt::Result {
+        self.gauge("wharf_connections_active", "Open connections", |pool| {
+            Some(f64::from(pool.health.active_connections))
+        })?;
+        self.counter(
+            "wharf_connections_accepted",
+            "Connections that entered the pool",
+            |pool| pool.metrics.accepted,
+        )?;
+        let help = "Newcomers turned away, by reason";
+        self.counters("wharf_connections_rejected", help, "reason", |pool| {
+            pool.metrics
+                .rejected_by_reason
+                .iter()
+                .map(|(r, n)| (r.as_str(), *n))
+                .collect()
+        })?;
+        let help = "Connections that ended, by reason";
+        self.counters("wharf_connections_closed", help, "reason", |pool| {
+            pool.metrics
+                .closed_by_reason
+                .iter()
+                .map(|(r, n)| (r.as_str(), *n))
+                .collect()
+        })?;
+        let help = "Lives of the connections that ended; only sum and count are kept";
+        self.histogram("wharf_connection_duration_seconds", help, |pool| {
+            let ended = pool.metrics.closed_by_reason.iter().map(|(_, n)| n).sum();
+            (
+                pool.metrics.connection_lifetime,
+                vec![(f64::INFINITY, ended)],
+            )
+        })
+    }
+
+    fn requests(&mut self) -> fmt::Result {
+        let help = "Requests that ended, by class of their status";
+        self.counters("wharf_requests", help, "status_class", |pool| {
+            pool.metrics
+                .requests_by_outcome
+                .iter()
+                .map(|(o, n)| (o.as_str(), *n))
+                .collect()
+        })?;
+        self.gauge(
+            "wharf_requests_in_flight",
+            "Requests begun and not ended",
+            |pool| Some(number(pool.metrics.in_flight)),
+        )?;
+        let help = "From a request's head to the last byte of its answer";
+        self.histogram("wharf_request_duration_seconds", help, |pool| {
+            let all = &pool.metrics.request_duration;
+            let mut below = 0;
+            let mut buckets: Vec<_> = all
+                .buckets
+                .iter()
+                .map(|(bound, n)| (bound.as_secs_f64(), n - std::mem::replace(&mut below, *n)))
+                .collect();
+            buckets.push((f64::INFINITY, all.count - below));
+            (all.sum, buckets)
+        })
+    }
+
+    fn bytes(&mut self) -> fmt::Result {
+        self.counter("wharf_bytes_received", "Bytes received", |p| {
+            p.metrics.bytes_received
+        })?;
+        self.counter("wharf_bytes_sent", "Bytes sent", |p| p.metrics.bytes_sent)
+    }
+
+    fn health(&mut self) -> fmt::Result {
+        let help = "The smallest limit that applies to the pool; without any, not there";
+        self.gauge("wharf_pool_limit", help, |pool| {
+            pool.health.max_connections.map(f64::from)
+        })?;
+        let help = "How much of the tightest limit is used";
+        self.gauge("wharf_pool_utilization_ratio", help, |p| {
+            Some(p.health.utilization_ratio)
+        })?;
+        let help = "0 healthy, 1 degraded, 2 overloaded, 3 unavailable";
+        self.gauge("wharf_pool_status", help, |pool| {
+            Some(match pool.health.status {
+                HealthStatus::Healthy => 0.0,
+                HealthStatus::Degraded => 1.0,
+                HealthStatus::Overloaded => 2.0,
+                HealthStatus::Unavailable => 3.0,
+            })
+        })
+    }
+
+    fn process(&mut self, desk: &Desk) -> fmt::Result {
+        let mut detecting = self.encoder.encode_descriptor(
+            "wharf_connections_detecting",
+            "Connections of which it is not known yet what they speak",
+            None,
+            MetricType::Gauge,
+        )?;
+        for listener in desk.registry().listeners() {
+            let labels = [("listener", listener.name().as_str())];
+            let detected = i64::from(listener.occupancy().detecting);
+            ConstGauge::new(detected).encode(detecting.encode_family(&labels)?)?;
+        }
+        self.single(
+            "wharf_tls_handshakes_active",
+            "TLS handshakes under way",
+            0.0,
+        )?;
+        let events = desk.registry().events().dropped();
+        self.total(
+            "wharf_events_dropped",
+            "Events that a subscriber was too slow for",
+            events,
+        )?;
+        let lines = desk.logs.dropped().iter().map(|(_, lines)| lines).sum();
+        self.total(
+            "wharf_log_lines_dropped",
+            "Log lines that their stream did not take",
+            lines,
+        )?;
+        let figures = desk.figures.now();
+        if let Some(bytes) = figures.resident_bytes {
+            self.single(
+                "process_resident_memory_bytes",
+                "Resident memory",
+                number(bytes),
+            )?;
+        }
+        if let Some(open) = figures.open_descriptors {
+            self.single("process_open_fds", "Open descriptors", number(open))?;
+        }
+        if let Some(seconds) = figures.cpu_seconds {
+            let help = "Processor time";
+            let kind = MetricType::Counter;
+            let encoder =
+                self.encoder
+                    .encode_descriptor("process_cpu_seconds", help, None, kind)?;
+            ConstCounter::new(seconds).encode(encoder)?;
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exporters have floats only")]
+fn number(n: u64) -> f64 {
+    n as f64
+}

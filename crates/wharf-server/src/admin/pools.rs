@@ -1,0 +1,165 @@
+//! `/pools`: each pool with its configuration, health and metrics, and its change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+use wharf_http::HttpConnection;
+use wharf_pool::config::{Difference, Value as Setting};
+use wharf_pool::{Metrics, Pool, PoolName};
+
+use super::Desk;
+use super::fault::{Answer, Fault};
+use crate::config::{Problem, Problems, Written, change_of};
+
+/// `GET /pools`.
+pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Answer {
+    let pools: Vec<_> = desk.registry().all().iter().map(shown).collect();
+    Answer(json!({ "pools": pools }))
+}
+
+/// `GET /pools/{listener}/{protocol}`.
+pub(super) async fn show(
+    State(desk): State<Arc<Desk>>,
+    Path(name): Path<(String, String)>,
+) -> Result<Answer, Fault> {
+    find(&desk, &name).map(|pool| Answer(shown(&pool)))
+}
+
+/// `PATCH` of the same: the whole change or none of it.
+pub(super) async fn change(
+    State(desk): State<Arc<Desk>>,
+    Path(name): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Answer, Fault> {
+    let pool = find(&desk, &name)?;
+    let written: Written = serde_json::from_slice(&body).map_err(|error| {
+        let fault = Fault::new(StatusCode::BAD_REQUEST, "the body is not usable JSON");
+        fault.error(
+            "",
+            &error.to_string(),
+            "write an object such as {\"max_connections\": 100}",
+        )
+    })?;
+    let change = change_of(&written)?;
+    let differences = pool.update_config(&change).map_err(|errors| {
+        let of = |error| Problem::of_setting(0, String::new(), error);
+        Problems {
+            list: errors.iter().map(of).collect(),
+            untold: 0,
+        }
+    })?;
+    tracing::info!(pool = %pool.name(), changed = differences.len(), "configuration changed");
+    let diff: Vec<_> = differences.iter().map(difference).collect();
+    Ok(Answer(
+        json!({ "pool": pool.name().as_str(), "diff": diff }),
+    ))
+}
+
+fn find(
+    desk: &Desk,
+    (listener, protocol): &(String, String),
+) -> Result<Pool<HttpConnection>, Fault> {
+    let name = format!("{listener}/{protocol}").parse::<PoolName>().ok();
+    name.and_then(|name| desk.registry().get(&name))
+        .ok_or_else(|| Fault::new(StatusCode::NOT_FOUND, "there is no such pool; see /pools"))
+}
+
+/// One setting that changed.
+pub(super) fn difference(difference: &Difference) -> Value {
+    json!({
+        "key": difference.key.name,
+        "old": written(&difference.old),
+        "new": written(&difference.new),
+        "applies": difference.key.applies.as_str(),
+    })
+}
+
+fn shown(pool: &Pool<HttpConnection>) -> Value {
+    let health = pool.health();
+    let settings = pool.config().values();
+    let config: Map<_, _> = settings
+        .iter()
+        .map(|(key, value)| (key.name.to_owned(), written(value)))
+        .collect();
+    json!({
+        "name": pool.name().as_str(),
+        "direction": "inbound",
+        "listener": pool.name().listener().as_str(),
+        "protocol": pool.name().protocol(),
+        "config": config,
+        "health": {
+            "status": health.status.as_str(),
+            "utilization_ratio": health.utilization_ratio,
+            "active_connections": health.active_connections,
+            "max_connections": health.max_connections,
+            "rejected_connections": health.rejected_connections,
+            "average_response_time_ms": millis(health.average_response_time),
+            "error_rate": health.error_rate,
+            "message": health.message,
+        },
+        "metrics": metrics(&pool.metrics()),
+    })
+}
+
+fn metrics(metrics: &Metrics) -> Value {
+    let performance = &metrics.performance;
+    let closed: Map<_, _> = metrics
+        .closed_by_reason
+        .iter()
+        .map(|(reason, n)| (reason.as_str().to_owned(), json!(n)))
+        .collect();
+    let rejected: Map<_, _> = metrics
+        .rejected_by_reason
+        .iter()
+        .map(|(reason, n)| (reason.as_str().to_owned(), json!(n)))
+        .collect();
+    let outcomes: Map<_, _> = metrics
+        .requests_by_outcome
+        .iter()
+        .map(|(outcome, n)| (outcome.as_str().to_owned(), json!(n)))
+        .collect();
+    json!({
+        "accepted": metrics.accepted,
+        "closed_by_reason": closed,
+        "rejected_by_reason": rejected,
+        "requests": metrics.requests,
+        "requests_by_outcome": outcomes,
+        "in_flight": metrics.in_flight,
+        "bytes_received": metrics.bytes_received,
+        "bytes_sent": metrics.bytes_sent,
+        "connections_per_second": metrics.connections_per_second,
+        "performance": {
+            "throughput": performance.throughput,
+            "latency": {
+                "p50_ms": millis(performance.p50),
+                "p95_ms": millis(performance.p95),
+                "p99_ms": millis(performance.p99),
+            },
+            "memory_usage_bytes": performance.memory_usage,
+            "cpu_usage_percent": performance.cpu_usage_percent,
+        },
+        "uptime_ms": millis(metrics.uptime),
+    })
+}
+
+/// A setting as the file has it.
+fn written(value: &Setting) -> Value {
+    match value {
+        Setting::Bool(b) => json!(b),
+        Setting::Integer(n) => json!(n),
+        Setting::Text(text) => json!(text),
+        Setting::List(items) => items.iter().map(written).collect(),
+        Setting::Off => json!("off"),
+        // Settings do not write anything else.
+        Setting::Other(_) | _ => json!(value.to_string()),
+    }
+}
+
+/// Milliseconds to the microsecond.
+pub(super) fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}

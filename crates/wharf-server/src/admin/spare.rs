@@ -1,0 +1,52 @@
+//! [`Spares`]: descriptors held back for when there are no others.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use rustix::io::Errno;
+
+/// How many are held.
+const HELD: usize = 4;
+
+/// A few descriptors that mean nothing, given up one by one when an accept finds none left.
+#[derive(Debug)]
+pub(super) struct Spares {
+    held: Mutex<Vec<File>>,
+}
+
+impl Spares {
+    /// Takes the descriptors.
+    pub(super) fn new() -> Self {
+        let spares = Self {
+            held: Mutex::default(),
+        };
+        spares.refill();
+        spares
+    }
+
+    /// Gives one up; whether there was one.
+    pub(super) fn give_up(&self) -> bool {
+        self.held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
+            .is_some()
+    }
+
+    /// Takes back what was given up, as far as there are descriptors.
+    pub(super) fn refill(&self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        while held.len() < HELD {
+            match File::open("/dev/null") {
+                Ok(spare) => held.push(spare),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Whether an accept failed for want of a descriptor.
+pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].contains(&Errno::from_io_error(error).unwrap_or(Errno::PERM))
+}

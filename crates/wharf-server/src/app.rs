@@ -1,0 +1,152 @@
+//! [`App`]: what a listener serves: the first route that matches answers.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::future::RouteFuture;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tower_service::Service;
+
+use crate::config::{Route, Target};
+use crate::demo::{self, AppBody};
+
+/// The application of one listener. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct App {
+    routes: Arc<[Route]>,
+    demo: Router,
+}
+
+impl App {
+    /// Answers by `routes`, the first that matches.
+    pub(crate) fn new(routes: Vec<Route>) -> Self {
+        Self {
+            routes: routes.into(),
+            demo: demo::router(),
+        }
+    }
+}
+
+impl Service<Request<Incoming>> for App {
+    type Response = Response<AppBody>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Answering {
+        match self
+            .routes
+            .iter()
+            .find(|route| matches(route, &request))
+            .map(|route| &route.target)
+        {
+            // The one path that is measured: no router, no boxed future, no boxed body.
+            Some(Target::Demo)
+                if request.uri().path() == "/hello" && request.method() == Method::GET =>
+            {
+                Answering::ready(StatusCode::OK, Bytes::from_static(demo::HELLO))
+            }
+            Some(Target::Demo) => Answering::Routed {
+                answer: self.demo.call(request),
+            },
+            Some(Target::Respond { status, body }) => {
+                Answering::ready(*status, Bytes::from(body.clone()))
+            }
+            None => Answering::ready(StatusCode::NOT_FOUND, Bytes::from_static(b"not found\n")),
+        }
+    }
+}
+
+/// The answer to one request.
+pub(crate) enum Answering {
+    /// It is there.
+    Ready { answer: Option<Response<AppBody>> },
+    /// A handler makes it.
+    Routed { answer: RouteFuture<Infallible> },
+}
+
+impl Answering {
+    fn ready(status: StatusCode, body: Bytes) -> Self {
+        let mut answer = Response::new(AppBody::whole(body));
+        *answer.status_mut() = status;
+        let text = HeaderValue::from_static("text/plain; charset=utf-8");
+        answer.headers_mut().insert(header::CONTENT_TYPE, text);
+        Self::Ready {
+            answer: Some(answer),
+        }
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<AppBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Ready { answer } => answer.take().map_or(Poll::Pending, |a| Poll::Ready(Ok(a))),
+            Self::Routed { answer } => Pin::new(answer)
+                .poll(cx)
+                .map_ok(|answer| answer.map(AppBody::Streamed)),
+        }
+    }
+}
+
+/// Whether the route is for this request; the listener has been decided before.
+fn matches<B>(route: &Route, request: &Request<B>) -> bool {
+    is_below(request.uri().path(), &route.path)
+        && route
+            .host
+            .as_ref()
+            .is_none_or(|host| host_of(request).eq_ignore_ascii_case(host))
+}
+
+/// Whether `path` is `prefix` or something below it: `/api` is not the beginning of `/apis`.
+fn is_below(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
+}
+
+/// The host that a request is for, without its port.
+fn host_of<B>(request: &Request<B>) -> &str {
+    let header = || {
+        request
+            .headers()
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok())
+    };
+    let host = request.uri().host().or_else(header).unwrap_or("");
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_at_a_segment() {
+        assert!(is_below("/api", "/api") && is_below("/api/x", "/api") && is_below("/x", "/"));
+        assert!(is_below("/api/x", "/api/"));
+        assert!(!is_below("/apis", "/api") && !is_below("/api", "/api/"));
+    }
+
+    #[test]
+    fn a_host_is_compared_without_port_and_case() {
+        let route = Route {
+            host: Some("a.example".to_owned()),
+            ..Route::everything_to_demo()
+        };
+        let to = |host| Request::builder().header("host", host).body(()).unwrap();
+        assert!(matches(&route, &to("A.example:8080")) && matches(&route, &to("a.example")));
+        assert!(!matches(&route, &to("b.example")) && !matches(&route, &to("a.example.b")));
+    }
+}

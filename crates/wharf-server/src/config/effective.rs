@@ -1,0 +1,174 @@
+//! The settings in force, as a file that says where each comes from.
+
+use std::fmt::Write;
+
+use wharf_pool::config::{Key, Settings, Value};
+
+use super::report::Origins;
+use super::route::Target;
+use super::word::Auto;
+use super::{Config, ListenerConfig, PoolSettings, Route};
+use crate::{descriptors, serve};
+
+/// The whole configuration as TOML, each setting with its source in a comment. Reading it again
+/// gives the same configuration.
+pub(crate) fn effective(config: &Config, file: Option<&str>) -> String {
+    let mut page = Page {
+        out: String::new(),
+        origins: &config.origins,
+        file,
+    };
+    page.table("server", &server_values(config));
+    page.table("admin", &config.admin.settings.values());
+    page.table("log", &config.log.values());
+    page.table("limits", &limit_values(config));
+    page.table("pools.http", &config.base.http.values());
+    for (n, listener) in config.listeners.iter().enumerate() {
+        page.listener(n, listener);
+    }
+    for route in &config.routes {
+        page.route(route);
+    }
+    page.out
+}
+
+fn server_values(config: &Config) -> Vec<(Key, Value)> {
+    let workers = i64::try_from(serve::workers(&config.server)).ok();
+    found(config.server.values(), "workers", workers)
+}
+
+fn limit_values(config: &Config) -> Vec<(Key, Value)> {
+    let connections = match config.limits.max_connections {
+        Auto::Found => descriptors::connections_within(descriptors::hard_limit()),
+        Auto::Set(count) => Some(count),
+    };
+    let connections = connections.map(|count| i64::from(count.get()));
+    found(config.limits.values(), "max_connections", connections)
+}
+
+/// `values` with the one that the machine decides.
+fn found(mut values: Vec<(Key, Value)>, name: &str, number: Option<i64>) -> Vec<(Key, Value)> {
+    if let Some((_, value)) = values.iter_mut().find(|(key, _)| key.name == name)
+        && let Some(number) = number
+    {
+        *value = Value::Integer(number);
+    }
+    values
+}
+
+struct Page<'a> {
+    out: String,
+    origins: &'a Origins,
+    /// The file's name.
+    file: Option<&'a str>,
+}
+
+impl Page<'_> {
+    fn table(&mut self, path: &str, values: &[(Key, Value)]) {
+        self.line(format_args!("[{path}]"));
+        for (key, value) in values {
+            let source = self.source(&format!("{path}.{}", key.name));
+            self.setting(
+                key.name,
+                value,
+                &source.unwrap_or_else(|| "default".to_owned()),
+            );
+        }
+        self.line(format_args!(""));
+    }
+
+    fn listener(&mut self, n: usize, listener: &ListenerConfig) {
+        let path = format!("listener[{n}]");
+        let from_file = if self.file.is_some() { "file" } else { "demo" };
+        self.line(format_args!("[[listener]]"));
+        self.setting("name", &Value::text(listener.name.as_str()), from_file);
+        self.setting(
+            "address",
+            &Value::text(listener.address.to_string()),
+            from_file,
+        );
+        let protocols = listener
+            .pools
+            .iter()
+            .map(|(p, _)| Value::text(p.as_str()))
+            .collect();
+        self.setting("protocols", &Value::List(protocols), from_file);
+        for (key, value) in listener
+            .limits
+            .values()
+            .into_iter()
+            .chain(listener.tcp.values())
+        {
+            let source = self.source(&format!("{path}.{}", key.name));
+            self.setting(
+                key.name,
+                &value,
+                &source.unwrap_or_else(|| "default".to_owned()),
+            );
+        }
+        if let Some(trusted) = &listener.proxies {
+            let trusted = trusted
+                .iter()
+                .map(|range| Value::text(range.to_string()))
+                .collect();
+            let trusted = Value::List(trusted);
+            self.line(format_args!(
+                "proxy_protocol = {{ trusted = {trusted} }}  # {from_file}"
+            ));
+        }
+        for (protocol, pool) in &listener.pools {
+            self.pool(&path, protocol.as_str(), pool);
+        }
+        self.line(format_args!(""));
+    }
+
+    fn pool(&mut self, listener: &str, protocol: &str, pool: &PoolSettings) {
+        self.line(format_args!("[listener.pools.{protocol}]"));
+        for (key, value) in pool.values() {
+            let own = self.source(&format!("{listener}.pools.{protocol}.{}", key.name));
+            let base = || {
+                let place = self.source(&format!("pools.{protocol}.{}", key.name))?;
+                Some(format!("{place}, [pools.{protocol}]"))
+            };
+            let source = own.or_else(base).unwrap_or_else(|| "default".to_owned());
+            self.setting(key.name, &value, &source);
+        }
+    }
+
+    fn route(&mut self, route: &Route) {
+        self.line(format_args!("[[route]]"));
+        if let Some(listener) = &route.listener {
+            self.setting("listener", &Value::text(listener.as_str()), "file");
+        }
+        if let Some(host) = &route.host {
+            self.setting("host", &Value::text(host), "file");
+        }
+        self.setting("path", &Value::text(&route.path), "file");
+        match &route.target {
+            Target::Demo => self.setting("app", &Value::text("demo"), "file"),
+            Target::Respond { status, body } => {
+                let (status, body) = (status.as_u16(), Value::text(body));
+                self.line(format_args!(
+                    "respond = {{ status = {status}, body = {body} }}  # file"
+                ));
+            }
+        }
+        self.line(format_args!(""));
+    }
+
+    fn setting(&mut self, key: &str, value: &Value, source: &str) {
+        let setting = format!("{key} = {value}");
+        self.line(format_args!("{setting:<48}# {source}"));
+    }
+
+    /// Where a setting was written, if it was.
+    fn source(&self, key: &str) -> Option<String> {
+        let line = self.origins.of(key)?;
+        self.file.map(|name| format!("file, {name}:{line}"))
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.out, "{line}");
+    }
+}

@@ -1,0 +1,104 @@
+//! The settings of the server itself, as tables: keys, defaults, and what each means.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::time::Duration;
+
+use wharf_pool::config::{Count, PerSecond};
+use wharf_pool::{Cidr, ScopeLimits, settings};
+
+use super::word::{AdminAddress, Auto, Delay, FilePath, HostNames, LogFormat, LogLevel};
+
+settings! {
+    /// `[server]`: the process and its end.
+    pub struct ServerSettings, ServerPatch {
+        /// How long readiness fails before listeners close, so that balancers look elsewhere.
+        drain_delay: Delay = Delay(Duration::ZERO), Now;
+        /// How long open HTTP/1 connections may still bring a request, which is then their last;
+        /// inside drain_timeout.
+        drain_linger: Delay = Delay(Duration::from_millis(1500)), Now;
+        /// How long requests in flight may take to end; what is left then is cut.
+        drain_timeout: Duration = Duration::from_secs(30), Now;
+        /// Threads that serve connections; found: one for each core.
+        workers: Auto<Count> = Auto::Found, Now;
+    }
+}
+
+settings! {
+    /// `[admin]`: the door for operators.
+    pub struct AdminSettings, AdminPatch {
+        /// Where it listens; anything but loopback and a unix socket needs token_file.
+        address: AdminAddress = AdminAddress::Tcp(SocketAddr::V4(
+            SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9900))), Now;
+        /// A file with the token that requests must bear.
+        token_file: Option<FilePath> = None, Now;
+        /// Host names that requests may be for, besides localhost and loopback addresses.
+        allowed_hosts: HostNames = HostNames(Vec::new()), Now;
+    }
+}
+
+settings! {
+    /// `[log]`: what is written, and how.
+    pub struct LogSettings, LogPatch {
+        /// One line for each request, on standard output.
+        access: bool = true, Now;
+        /// Which other lines are written, on standard error.
+        level: LogLevel = LogLevel::Info, Now;
+        /// How lines look: auto is pretty on a terminal and JSON elsewhere.
+        format: LogFormat = LogFormat::Auto, Now;
+    }
+}
+
+settings! {
+    /// `[limits]`: the whole process.
+    pub struct ProcessLimits, ProcessLimitsPatch {
+        /// How many connections the process may hold; found: all descriptors but 5 %, at least 32.
+        max_connections: Auto<Count> = Auto::Found, Now;
+        /// How many connections one source (IPv4 address, IPv6 /64) may hold.
+        max_connections_per_ip: Option<Count> = None, Now;
+        /// How many connections a second may enter, in bursts of at most one second's worth.
+        accept_rate: Option<PerSecond> = None, Now;
+        /// Address ranges that max_connections_per_ip and accept_rate do not apply to.
+        exempt: Vec<Cidr> = Vec::new(), Now;
+    }
+}
+
+settings! {
+    /// The limits of one `[[listener]]`.
+    pub struct ListenerLimits, ListenerLimitsPatch {
+        /// How many connections the listener may hold.
+        max_connections: Option<Count> = None, Now;
+        /// How many connections one source (IPv4 address, IPv6 /64) may hold.
+        max_connections_per_ip: Option<Count> = None, Now;
+        /// How many connections a second may enter, in bursts of at most one second's worth.
+        accept_rate: Option<PerSecond> = None, Now;
+        /// Address ranges that max_connections_per_ip and accept_rate do not apply to.
+        exempt: Vec<Cidr> = Vec::new(), Now;
+    }
+}
+
+impl ProcessLimits {
+    /// The limits, with `found` connections if the file does not say how many.
+    pub(crate) fn scope(&self, found: Option<Count>) -> ScopeLimits {
+        let mut limits = ScopeLimits::default();
+        limits.max_connections = match self.max_connections {
+            Auto::Found => found,
+            Auto::Set(count) => Some(count),
+        };
+        limits.max_connections_per_ip = self.max_connections_per_ip;
+        limits.accept_rate = self.accept_rate;
+        limits.exempt.clone_from(&self.exempt);
+        limits
+    }
+}
+
+impl ListenerLimits {
+    /// The limits as the pools take them.
+    pub(crate) fn scope(&self) -> ScopeLimits {
+        let mut limits = ScopeLimits::default();
+        limits.max_connections = self.max_connections;
+        limits.max_connections_per_ip = self.max_connections_per_ip;
+        limits.accept_rate = self.accept_rate;
+        limits.exempt.clone_from(&self.exempt);
+        limits
+    }
+}

@@ -1,0 +1,210 @@
+//! `[[route]]`: which application answers which request.
+
+use http::StatusCode;
+use wharf_pool::ListenerName;
+use wharf_pool::config::Value;
+
+use super::report::{Report, cut};
+use super::section::Section;
+use super::written::{Entry, Shape};
+
+/// One route; the first that matches a request answers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// Only requests of this listener.
+    pub(crate) listener: Option<ListenerName>,
+    /// Only requests for this host, in lower case and without a port.
+    pub(crate) host: Option<String>,
+    /// Only requests whose path begins with this.
+    pub(crate) path: String,
+    /// What answers.
+    pub(crate) target: Target,
+}
+
+/// What answers a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The demo application.
+    Demo,
+    /// Always the same.
+    Respond {
+        /// The status.
+        status: StatusCode,
+        /// The body, as `text/plain`.
+        body: String,
+    },
+}
+
+impl Route {
+    /// The route that is there if the file has none: everything goes to the demo.
+    pub(crate) fn everything_to_demo() -> Self {
+        Self {
+            listener: None,
+            host: None,
+            path: "/".to_owned(),
+            target: Target::Demo,
+        }
+    }
+}
+
+/// Reads every route; `listeners` are the names that a route may have.
+pub(crate) fn read_routes(
+    sections: Vec<Section<'_>>,
+    listeners: &[ListenerName],
+    report: &mut Report,
+) -> Vec<Route> {
+    sections
+        .into_iter()
+        .filter_map(|section| read_route(section, listeners, report))
+        .collect()
+}
+
+fn read_route(
+    mut section: Section<'_>,
+    listeners: &[ListenerName],
+    report: &mut Report,
+) -> Option<Route> {
+    let listener = read_listener(&mut section, listeners, report);
+    let host = read_text(&mut section, "host", report);
+    let path = read_path(&mut section, report);
+    let target = read_target(&mut section, report);
+    section.finish(report);
+    let host = host.map(|(host, _)| host.to_ascii_lowercase());
+    Some(Route {
+        listener,
+        host,
+        path,
+        target: target?,
+    })
+}
+
+/// Takes a text and where it is.
+fn read_text<'w>(
+    section: &mut Section<'w>,
+    key: &'static str,
+    report: &mut Report,
+) -> Option<(&'w str, usize)> {
+    let entry = section.take(key)?;
+    if entry.value.text().is_none() {
+        let reason = format!("{} is not a text", cut(&entry.value.value().to_string()));
+        report.problem(
+            entry.value.at,
+            section.path(key),
+            reason,
+            "write it in quotation marks",
+        );
+    }
+    entry.value.text().map(|text| (text, entry.value.at))
+}
+
+fn read_listener(
+    section: &mut Section<'_>,
+    listeners: &[ListenerName],
+    report: &mut Report,
+) -> Option<ListenerName> {
+    let (name, at) = read_text(section, "listener", report)?;
+    let found = listeners
+        .iter()
+        .find(|listener| listener.as_str() == name)
+        .cloned();
+    if found.is_none() {
+        let names: Vec<_> = listeners.iter().map(ListenerName::as_str).collect();
+        let reason = format!("there is no listener {:?}", cut(name));
+        let remedy = format!("write one of {}", names.join(", "));
+        report.problem(at, section.path("listener"), reason, remedy);
+    }
+    found
+}
+
+fn read_path(section: &mut Section<'_>, report: &mut Report) -> String {
+    let Some((path, at)) = read_text(section, "path", report) else {
+        return "/".to_owned();
+    };
+    if !path.starts_with('/') {
+        let reason = format!("{:?} is not the beginning of a path", cut(path));
+        report.problem(at, section.path("path"), reason, "begin it with a slash");
+    }
+    path.to_owned()
+}
+
+fn read_target(section: &mut Section<'_>, report: &mut Report) -> Option<Target> {
+    const REMEDY: &str = "write app = \"demo\", or respond = { status = 200, body = \"ok\" }";
+    let later = ["upstream", "redirect"].map(|key| section.not_yet(key, report));
+    match (section.take("app"), section.take("respond")) {
+        (Some(app), None) => read_app(app, section, report),
+        (None, Some(respond)) => read_respond(respond, &section.path("respond"), report),
+        (None, None) if later.contains(&true) => None,
+        (None, None) => {
+            report.problem(
+                section.at(),
+                section.path("app"),
+                "nothing answers this route",
+                REMEDY,
+            );
+            None
+        }
+        (Some(app), Some(_)) => {
+            report.problem(
+                app.at,
+                section.path("app"),
+                "two things answer this route",
+                REMEDY,
+            );
+            None
+        }
+    }
+}
+
+fn read_app(app: &Entry, section: &Section<'_>, report: &mut Report) -> Option<Target> {
+    if app.value.text() == Some("demo") {
+        return Some(Target::Demo);
+    }
+    let reason = format!(
+        "{} is not an application",
+        cut(&app.value.value().to_string())
+    );
+    report.problem(
+        app.value.at,
+        section.path("app"),
+        reason,
+        "write app = \"demo\"",
+    );
+    None
+}
+
+fn read_respond(respond: &Entry, path: &str, report: &mut Report) -> Option<Target> {
+    let mut section = Section::open(&respond.value, path, report)?;
+    let status = section
+        .take("status")
+        .map_or(Some(StatusCode::OK), |entry| {
+            let status = status_of(&entry.value.shape);
+            if status.is_none() {
+                let reason = format!("{} is not a status", cut(&entry.value.value().to_string()));
+                report.problem(
+                    entry.value.at,
+                    section.path("status"),
+                    reason,
+                    "write 200 to 599",
+                );
+            }
+            status
+        });
+    let body = read_text(&mut section, "body", report)
+        .map_or("", |(body, _)| body)
+        .to_owned();
+    section.finish(report);
+    Some(Target::Respond {
+        status: status?,
+        body,
+    })
+}
+
+/// A final status: 1xx is not an answer.
+fn status_of(written: &Shape) -> Option<StatusCode> {
+    let Shape::Scalar(Value::Integer(code @ 200..=599)) = written else {
+        return None;
+    };
+    u16::try_from(*code)
+        .ok()
+        .and_then(|code| StatusCode::from_u16(code).ok())
+}

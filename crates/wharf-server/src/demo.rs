@@ -1,0 +1,121 @@
+//! The demo application: something to try each feature on.
+
+mod body;
+
+pub(crate) use body::AppBody;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::Query;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::stream;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
+use tokio::time::sleep;
+
+use body::Repeated;
+
+/// What `GET /hello` says.
+pub(crate) const HELLO: &[u8] = b"Hello, World!";
+
+/// The demo as an axum router; `GET /hello` is answered before it ([`crate::app`]).
+pub(crate) fn router() -> Router {
+    Router::new()
+        .route("/", get(async || Html(include_str!("demo/page.html"))))
+        .route("/hello", get(async || plain(HELLO)))
+        .route("/echo", post(echo))
+        .route("/slow", get(slow))
+        .route("/bytes", get(bytes))
+        .route("/panic", get(panicking))
+}
+
+fn plain(body: impl Into<Body>) -> Response {
+    ([TEXT_PLAIN], body.into()).into_response()
+}
+
+const TEXT_PLAIN: (HeaderName, HeaderValue) = (
+    header::CONTENT_TYPE,
+    HeaderValue::from_static("text/plain; charset=utf-8"),
+);
+
+/// `POST /echo`: the body, as it comes.
+async fn echo(headers: HeaderMap, body: Body) -> Response {
+    let kind = headers.get(header::CONTENT_TYPE).cloned();
+    let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// `GET /slow?ms=&chunks=`.
+#[derive(Debug)]
+struct Slow {
+    pause: Duration,
+    chunks: u32,
+}
+
+/// The longest pause and the most chunks that can be asked for.
+const LONGEST_PAUSE_MS: u64 = 3_600_000;
+const MOST_CHUNKS: u32 = 1_000_000;
+
+impl<'de> Deserialize<'de> for Slow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut slow = Self {
+            pause: Duration::ZERO,
+            chunks: 0,
+        };
+        for (key, value) in Vec::<(String, String)>::deserialize(deserializer)? {
+            let number: u64 = value.parse().map_err(D::Error::custom)?;
+            match key.as_str() {
+                "ms" => slow.pause = Duration::from_millis(number.min(LONGEST_PAUSE_MS)),
+                "chunks" => {
+                    slow.chunks = u32::try_from(number).unwrap_or(u32::MAX).min(MOST_CHUNKS);
+                }
+                _ => return Err(D::Error::custom("ask by ms and chunks")),
+            }
+        }
+        Ok(slow)
+    }
+}
+
+async fn slow(Query(Slow { pause, chunks }): Query<Slow>) -> Response {
+    if chunks == 0 {
+        sleep(pause).await;
+        return plain(format!("waited {} ms\n", pause.as_millis()));
+    }
+    let chunks = stream::unfold(0, move |sent| async move {
+        if sent == chunks {
+            return None;
+        }
+        if sent > 0 {
+            sleep(pause).await;
+        }
+        Some((
+            Ok::<_, std::convert::Infallible>(Bytes::from(format!("chunk {sent}\n"))),
+            sent + 1,
+        ))
+    });
+    plain(Body::from_stream(chunks))
+}
+
+/// `GET /bytes?n=N`: that many, streamed.
+async fn bytes(Query(query): Query<Vec<(String, String)>>) -> Response {
+    let number = match query.as_slice() {
+        [(key, value)] if key == "n" => value.parse().ok(),
+        _ => None,
+    };
+    match number {
+        Some(n) => {
+            let kind = HeaderValue::from_static("application/octet-stream");
+            ([(header::CONTENT_TYPE, kind)], Body::new(Repeated::new(n))).into_response()
+        }
+        None => (StatusCode::BAD_REQUEST, "ask for /bytes?n=1000000\n").into_response(),
+    }
+}
+
+#[expect(clippy::panic, reason = "this is what the path is for")]
+async fn panicking() -> Response {
+    panic!("asked for by GET /panic")
+}

@@ -1,0 +1,23 @@
+//! wharf, ready to run: what the binary does around the libraries.
+//!
+//! **Responsible for:** the command line ([`cli`], [`commands`]), the configuration file
+//! (`config`), the process from start to drain (`serve`), the thread that stays awake (`bridge`)
+//! with signals and the admin API (`admin`), logs (`log`), and the demo application (`demo`).
+//!
+//! **Refuses to know:** how a connection is served, counted or timed; that is `wharf-http` and
+//! `wharf-pool`.
+//!
+//! **Start reading** at `serve.rs`.
+
+mod admin;
+mod app;
+mod bridge;
+pub mod cli;
+pub mod commands;
+mod config;
+mod demo;
+mod descriptors;
+mod log;
+mod process;
+mod serve;
+mod wall_clock;

@@ -1,0 +1,216 @@
+//! The life of the process: start everything or nothing, wait, drain, report.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use wharf_http::{DrainReport, DrainSettings, ListenerSetup, Running, Server, StartError};
+
+use crate::admin::{Desk, Door};
+use crate::app::App;
+use crate::config::{AdminAddress, Auto, Config, ListenerConfig, ServerSettings};
+use crate::log::Logs;
+use crate::process::ProcessFigures;
+use crate::{bridge, descriptors};
+
+/// Why the process could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ServeError {
+    /// The threads could not be made.
+    #[error("cannot start the threads")]
+    Threads(#[source] io::Error),
+    /// The admin API's address.
+    #[error("admin.address: cannot listen on {address}")]
+    Admin {
+        /// The address.
+        address: AdminAddress,
+        /// The kernel's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// A listener's address.
+    #[error("listener[{index}].address")]
+    Listener {
+        /// Which listener of the file.
+        index: usize,
+        /// The listener's name, the address and the kernel's reason.
+        #[source]
+        source: StartError,
+    },
+    /// The listeners do not go together.
+    #[error("cannot start the listeners")]
+    Listeners(#[source] StartError),
+}
+
+/// A process that serves.
+pub(crate) struct Serving {
+    runtime: Runtime,
+    running: Running,
+    logs: Logs,
+    stop: watch::Receiver<bool>,
+    /// Where the admin API is, for people; `None` if it is off.
+    pub(crate) admin: Option<String>,
+}
+
+impl Serving {
+    /// Starts everything that `config` says, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`], with the key that it is about.
+    pub(crate) fn start(config: &Config, logs: Logs) -> Result<Self, ServeError> {
+        let descriptors = descriptors::raise();
+        let workers = workers(&config.server);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(workers)
+            .enable_all()
+            .build();
+        let runtime = runtime.map_err(ServeError::Threads)?;
+        let address = &config.admin.settings.address;
+        let door = Door::bind(address).map_err(|source| ServeError::Admin {
+            address: address.clone(),
+            source,
+        })?;
+        let admin = door.as_ref().map(Door::address);
+        let running = runtime.block_on(start(config, &logs, descriptors))?;
+        let (stop, stopped) = watch::channel(false);
+        let desk = Desk {
+            running: running.clone(),
+            stop,
+            logs: logs.clone(),
+            figures: ProcessFigures::open(),
+            started: Instant::now(),
+            descriptors,
+            access: config.admin.clone(),
+        };
+        bridge::start(Arc::new(desk), door, longest_drain(&config.server))
+            .map_err(ServeError::Threads)?;
+        for (listener, address) in running.addresses() {
+            tracing::info!(%listener, %address, "listening");
+        }
+        if let Some(address) = &admin {
+            tracing::info!(address, "admin listening");
+        }
+        Ok(Self {
+            runtime,
+            running,
+            logs,
+            stop: stopped,
+            admin,
+        })
+    }
+
+    /// Where each listener listens.
+    pub(crate) fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        let addresses = self.running.addresses();
+        addresses
+            .into_iter()
+            .map(|(name, address)| (name.to_string(), address))
+            .collect()
+    }
+
+    /// Serves until a signal or the admin API says that it is over, and drains.
+    pub(crate) fn until_drained(mut self) -> DrainReport {
+        let report = self.runtime.block_on(async {
+            // An error means that the bridge is gone, and with it everybody who could say so.
+            self.stop.wait_for(|stopping| *stopping).await.ok();
+            self.running.drain().await
+        });
+        let took_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(
+            finished = report.finished,
+            cut = report.cut,
+            took_ms,
+            "drained"
+        );
+        self.logs.flush();
+        // A handler that blocks its worker must not hold up the exit.
+        self.runtime.shutdown_background();
+        report
+    }
+}
+
+async fn start(
+    config: &Config,
+    logs: &Logs,
+    descriptors: Option<u64>,
+) -> Result<Running, ServeError> {
+    let found = descriptors::connections_within(descriptors);
+    let limits = config.limits.scope(found);
+    if let (Some(asked), Some(found)) = (limits.max_connections, found)
+        && asked > found
+    {
+        let (asked, room) = (asked.get(), found.get());
+        tracing::warn!(
+            asked,
+            room,
+            "max_connections is more than the descriptor limit has room for"
+        );
+    }
+    let mut server = Server::builder()
+        .limits(limits)
+        .drain(drain_settings(&config.server));
+    if let Some(access) = logs.access() {
+        server = server.observer(access);
+    }
+    for listener in &config.listeners {
+        server = server.listener(setup(listener), App::new(config.routes_of(&listener.name)));
+    }
+    server
+        .start()
+        .await
+        .map_err(|source| failed(config, source))
+}
+
+fn failed(config: &Config, source: StartError) -> ServeError {
+    let StartError::Listen { listener, .. } = &source else {
+        return ServeError::Listeners(source);
+    };
+    match config
+        .listeners
+        .iter()
+        .position(|other| other.name == *listener)
+    {
+        Some(index) => ServeError::Listener { index, source },
+        None => ServeError::Listeners(source),
+    }
+}
+
+fn setup(listener: &ListenerConfig) -> ListenerSetup {
+    let mut setup = ListenerSetup::new(listener.name.clone(), listener.address)
+        .limits(listener.limits.scope())
+        .tcp(listener.tcp.clone());
+    if let Some(trusted) = &listener.proxies {
+        setup = setup.proxy_protocol(trusted.clone());
+    }
+    for (protocol, pool) in &listener.pools {
+        setup = setup.pool(*protocol, pool.clone());
+    }
+    setup
+}
+
+fn drain_settings(server: &ServerSettings) -> DrainSettings {
+    let mut drain = DrainSettings::default();
+    drain.delay = server.drain_delay.0;
+    drain.linger = server.drain_linger.0;
+    drain.timeout = server.drain_timeout;
+    drain
+}
+
+fn longest_drain(server: &ServerSettings) -> Duration {
+    server.drain_delay.0 + server.drain_timeout
+}
+
+/// How many workers there are: as written, else one for each core.
+pub(crate) fn workers(server: &ServerSettings) -> usize {
+    match server.workers {
+        Auto::Found => std::thread::available_parallelism().map_or(1, NonZero::get),
+        Auto::Set(workers) => workers.get() as usize,
+    }
+}
