@@ -1,0 +1,29 @@
+"""What the tests are made of: the server as a process, peers of every kind, and views of the kernel."""
+
+from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of
+from .load import Sampler, connect_many, in_threads
+from .metrics import Metrics
+from .peer import Closed, Peer, Response, get, post
+from .server import Server, StartFailed, binary, free_port
+from .wait import eventually
+
+__all__ = [
+    "Closed",
+    "Metrics",
+    "Peer",
+    "Response",
+    "Sampler",
+    "Server",
+    "StartFailed",
+    "binary",
+    "connect_many",
+    "cpu_seconds",
+    "descriptors",
+    "eventually",
+    "free_port",
+    "get",
+    "in_threads",
+    "post",
+    "resident_bytes",
+    "sockets_of",
+]

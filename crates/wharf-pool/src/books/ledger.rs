@@ -1,0 +1,151 @@
+//! [`Ledger`]: what one scope holds, against what it may hold.
+
+use std::net::IpAddr;
+
+use wharf_control::{Timestamp, TokenBucket};
+
+use super::flow::Flow;
+use crate::config::{Count, PerSecond};
+use crate::{Cidr, RejectReason};
+
+/// The limits of one scope: the process, a listener or a pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScopeLimits {
+    /// How many connections it may hold; `None`: as many as the scopes around it.
+    pub max_connections: Option<Count>,
+    /// How many connections one source may hold in it.
+    pub max_connections_per_ip: Option<Count>,
+    /// How many connections a second may enter it, in bursts of at most one second's worth.
+    pub accept_rate: Option<PerSecond>,
+    /// Ranges that the limit per source and the rate do not apply to.
+    pub exempt: Vec<Cidr>,
+}
+
+impl From<Count> for ScopeLimits {
+    /// Only the number of connections is limited.
+    fn from(max_connections: Count) -> Self {
+        Self {
+            max_connections: Some(max_connections),
+            ..Self::default()
+        }
+    }
+}
+
+/// The counts of one scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Occupancy {
+    /// Connections that are open.
+    pub active: u32,
+    /// Slots given out for connections that are about to open or to move here.
+    pub reserved: u32,
+    /// Of the active ones, those of which it is not yet known what they speak.
+    pub detecting: u32,
+    /// The limit in force, if the scope has one.
+    pub limit: Option<u32>,
+}
+
+/// What a scope is, for the reason of a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ScopeKind {
+    Process,
+    Listener,
+    Pool,
+}
+
+#[derive(Debug)]
+pub(super) struct Ledger {
+    kind: ScopeKind,
+    pub(super) limits: ScopeLimits,
+    bucket: Option<TokenBucket>,
+    pub(super) active: u32,
+    pub(super) reserved: u32,
+    pub(super) detecting: u32,
+    /// Of a listener: of those that it has in detection.
+    pub(super) flow: Flow,
+}
+
+impl Ledger {
+    pub(super) fn new(kind: ScopeKind, limits: ScopeLimits, now: Timestamp) -> Self {
+        let bucket = limits
+            .accept_rate
+            .map(|rate| TokenBucket::new(rate.get(), now));
+        Self {
+            kind,
+            limits,
+            bucket,
+            active: 0,
+            reserved: 0,
+            detecting: 0,
+            flow: Flow::default(),
+        }
+    }
+
+    pub(super) fn set_limits(&mut self, limits: ScopeLimits, now: Timestamp) {
+        match (limits.accept_rate, &mut self.bucket) {
+            (Some(rate), Some(bucket)) => bucket.set_rate(rate.get(), now),
+            (Some(rate), bucket @ None) => *bucket = Some(TokenBucket::new(rate.get(), now)),
+            (None, bucket) => *bucket = None,
+        }
+        self.limits = limits;
+    }
+
+    pub(super) fn occupancy(&self) -> Occupancy {
+        let Self {
+            active,
+            reserved,
+            detecting,
+            ref limits,
+            ..
+        } = *self;
+        let limit = limits.max_connections.map(Count::get);
+        Occupancy {
+            active,
+            reserved,
+            detecting,
+            limit,
+        }
+    }
+
+    /// Whether one more would fit in.
+    pub(super) fn room(&self) -> Result<(), RejectReason> {
+        match self.limits.max_connections {
+            Some(limit) if self.active + self.reserved >= limit.get() => Err(match self.kind {
+                ScopeKind::Process => RejectReason::ProcessLimit,
+                ScopeKind::Listener => RejectReason::ListenerLimit,
+                ScopeKind::Pool => RejectReason::PoolLimit,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the rate lets one in from `address`. Takes nothing.
+    pub(super) fn has_token(&self, address: IpAddr, now: Timestamp) -> bool {
+        self.bucket
+            .is_none_or(|mut bucket| bucket.try_take(now).is_ok() || self.exempts(address))
+    }
+
+    pub(super) fn take_token(&mut self, address: IpAddr, now: Timestamp) {
+        if self.bucket.is_some()
+            && !self.exempts(address)
+            && let Some(bucket) = &mut self.bucket
+        {
+            // Whoever takes has looked, under the same lock: there is one.
+            let _ = bucket.try_take(now);
+        }
+    }
+
+    /// Whether a source that holds so many may hold one more; asked only if that matters.
+    pub(super) fn shares(&self, held: impl FnOnce() -> u32, address: IpAddr) -> bool {
+        let limit = self.limits.max_connections_per_ip;
+        limit.is_none_or(|limit| held() < limit.get() || self.exempts(address))
+    }
+
+    fn exempts(&self, address: IpAddr) -> bool {
+        self.limits
+            .exempt
+            .iter()
+            .any(|range| range.contains(address))
+    }
+}

@@ -1,0 +1,185 @@
+//! [`Control`]: how a connection is told to finish, and how it is woken.
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::CloseReason;
+
+/// What a connection has been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Command {
+    /// Finish what is in flight, say goodbye, end.
+    Finish(CloseReason),
+    /// End now.
+    Abort(CloseReason),
+}
+
+impl Command {
+    /// The reason that came with the command.
+    pub const fn reason(self) -> CloseReason {
+        match self {
+            Self::Finish(reason) | Self::Abort(reason) => reason,
+        }
+    }
+}
+
+/// The ear of a connection: one per connection, written by anybody, read by its driver.
+///
+/// A command is never taken back, and only an abort replaces a finish. The fast check is one
+/// atomic load, so a driver may look as often as it is polled.
+#[derive(Debug, Default)]
+pub struct Control {
+    /// Which kind of command is there: [`NONE`], [`FINISH`] or [`ABORT`].
+    told: AtomicU8,
+    inner: Mutex<Inner>,
+}
+
+const NONE: u8 = 0;
+const FINISH: u8 = 1;
+const ABORT: u8 = 2;
+
+#[derive(Debug, Default)]
+struct Inner {
+    command: Option<Command>,
+    waker: Option<Waker>,
+}
+
+impl Control {
+    /// Tells the connection to finish. Without effect if it was told so before.
+    pub fn finish(&self, reason: CloseReason) {
+        self.tell(Command::Finish(reason), FINISH);
+    }
+
+    /// Tells the connection to end now. Without effect if it was told so before.
+    pub fn abort(&self, reason: CloseReason) {
+        self.tell(Command::Abort(reason), ABORT);
+    }
+
+    fn tell(&self, command: Command, kind: u8) {
+        let waker = {
+            let mut inner = self.lock();
+            if self.told.load(Ordering::Relaxed) >= kind {
+                return;
+            }
+            inner.command = Some(command);
+            // Release: who sees the kind without the lock sees the command behind it.
+            self.told.store(kind, Ordering::Release);
+            inner.waker.clone()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The command given so far.
+    pub fn command(&self) -> Option<Command> {
+        if self.told.load(Ordering::Acquire) == NONE {
+            None
+        } else {
+            self.lock().command
+        }
+    }
+
+    /// Whether the connection has been told to end now.
+    pub fn is_aborted(&self) -> bool {
+        self.told.load(Ordering::Acquire) == ABORT
+    }
+
+    /// Wakes the connection's task, so that it looks at its deadlines and its configuration.
+    pub fn wake(&self) {
+        let waker = self.lock().waker.clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Makes `cx`'s task the one that is woken from now on. Call it before looking at
+    /// [`Control::command`]; again only when the task has another waker.
+    pub fn register(&self, cx: &Context<'_>) {
+        let before = {
+            let mut inner = self.lock();
+            if inner
+                .waker
+                .as_ref()
+                .is_some_and(|waker| waker.will_wake(cx.waker()))
+            {
+                return;
+            }
+            inner.waker.replace(cx.waker().clone())
+        };
+        // The last waker of a task ends the task, and whatever that owns: not under the lock.
+        drop(before);
+    }
+
+    /// Waits until the connection is told to finish or to end.
+    ///
+    /// # Cancel safety
+    ///
+    /// A command stays until it is read, however often this is dropped.
+    pub async fn told(&self) -> Command {
+        poll_fn(|cx| {
+            self.register(cx);
+            self.command().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// Waits until the connection is told to end now, or has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// The command stays, however often this is dropped.
+    pub async fn aborted(&self) {
+        poll_fn(|cx| {
+            self.register(cx);
+            if self.is_aborted() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// A panic while this is locked can only come from a waker; the state is whole at any time.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_abort_replaces_a_command() {
+        let control = Control::default();
+        assert_eq!(control.command(), None);
+        control.finish(CloseReason::Idle);
+        control.finish(CloseReason::MaxAge);
+        assert_eq!(control.command(), Some(Command::Finish(CloseReason::Idle)));
+        control.abort(CloseReason::Admin);
+        control.finish(CloseReason::MaxAge);
+        control.abort(CloseReason::Pressure);
+        assert_eq!(control.command(), Some(Command::Abort(CloseReason::Admin)));
+        assert!(control.is_aborted());
+    }
+
+    #[tokio::test]
+    async fn a_waiting_connection_hears_a_command_from_another_task() {
+        let control = std::sync::Arc::new(Control::default());
+        let waiting = tokio::task::JoinSet::from_iter([{
+            let control = std::sync::Arc::clone(&control);
+            async move { control.told().await }
+        }]);
+        tokio::task::yield_now().await;
+        control.finish(CloseReason::Drained);
+        assert_eq!(
+            waiting.join_all().await,
+            [Command::Finish(CloseReason::Drained)]
+        );
+    }
+}

@@ -1,0 +1,203 @@
+//! The record of one live connection.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use wharf_control::Timestamp;
+
+use crate::connection::{Connection, ConnectionInfo, Endpoints, PeerAddr};
+use crate::events::EventKind;
+use crate::pool::{Pool, PoolInner};
+use crate::shared::Shared;
+use crate::slot::{Held, Slot};
+use crate::state::StateCell;
+use crate::wheel::{Timed, Timer};
+use crate::{CloseReason, Command, ConnId, Control, Phase, PoolName};
+
+/// One live connection.
+pub(crate) struct Entry<C: Connection> {
+    pub(crate) id: ConnId,
+    pub(crate) shared: Arc<Shared<C>>,
+    pub(crate) connection: C,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) opened: Timestamp,
+    pub(crate) state: StateCell,
+    pub(crate) traffic: Traffic,
+    pub(crate) control: Control,
+    pub(crate) user_agent: OnceLock<Box<str>>,
+    /// The first pools that it had requests in, for [`RequestGuard`](crate::RequestGuard).
+    pub(crate) homes: [OnceLock<Pool<C>>; 2],
+    timer: Timer,
+    /// The place of the reason in [`CloseReason::ALL`], from one; zero while none is decided.
+    reason: AtomicU8,
+    membership: Mutex<Membership<C>>,
+}
+
+/// What a connection has carried.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) received: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) requests: AtomicU64,
+}
+
+/// How a connection is counted.
+pub(crate) struct Membership<C: Connection> {
+    /// The slot that it was opened with, in the place where it is now.
+    pub(crate) slot: Slot<C>,
+    /// The address whose source is charged with the connection, once it is known.
+    pub(crate) charged: Option<IpAddr>,
+    /// The peer that a proxy announced.
+    pub(crate) announced: Option<SocketAddr>,
+}
+
+impl<C: Connection> Timed for Entry<C> {
+    fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
+    fn fire(&self) {
+        self.control.wake();
+    }
+}
+
+impl<C: Connection> Entry<C> {
+    pub(crate) fn new(
+        id: ConnId,
+        shared: Arc<Shared<C>>,
+        connection: C,
+        endpoints: Endpoints,
+        membership: Membership<C>,
+    ) -> Self {
+        let now = shared.clock.now();
+        let phase = match membership.slot.place.pool() {
+            Some(_) => Phase::Opening,
+            None => Phase::Detecting,
+        };
+        Self {
+            id,
+            shared,
+            connection,
+            endpoints,
+            opened: now,
+            state: StateCell::new(phase, now),
+            traffic: Traffic::default(),
+            control: Control::default(),
+            user_agent: OnceLock::new(),
+            homes: [const { OnceLock::new() }; 2],
+            timer: Timer::default(),
+            reason: AtomicU8::new(0),
+            membership: Mutex::new(membership),
+        }
+    }
+
+    pub(crate) fn membership(&self) -> MutexGuard<'_, Membership<C>> {
+        // Nothing under this lock panics; what it protects is whole between any two statements.
+        self.membership
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_in(&self, pool: &Arc<PoolInner<C>>) -> bool {
+        self.membership().slot.place.is_in(pool)
+    }
+
+    /// The other end: the one that a trusted proxy announced, else the socket's.
+    pub(crate) fn peer(&self) -> SocketAddr {
+        self.membership().announced.unwrap_or(self.endpoints.peer.0)
+    }
+
+    pub(crate) fn pool_name(&self) -> Option<PoolName> {
+        self.membership().slot.place.pool_name()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.clock.now()
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.now().since(self.opened)
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.traffic.requests.load(Ordering::Relaxed)
+    }
+
+    /// Decides for which reason it ends, and tells of a deadline or fault. The first decision holds;
+    /// returns whether this was it.
+    pub(crate) fn conclude(&self, reason: CloseReason) -> bool {
+        let number = reason as u8 + 1;
+        let first = self
+            .reason
+            .compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok();
+        if first && (reason.is_timeout() || reason.is_error()) {
+            self.shared.tell(|| {
+                let (id, peer) = (self.id, self.peer());
+                let kind = if reason.is_timeout() {
+                    EventKind::ConnectionTimeout { id, peer, reason }
+                } else {
+                    EventKind::ConnectionError { id, peer, reason }
+                };
+                (self.pool_name(), kind)
+            });
+        }
+        first
+    }
+
+    /// The reason decided so far.
+    pub(crate) fn decided(&self) -> Option<CloseReason> {
+        let number = self.reason.load(Ordering::Relaxed).checked_sub(1)?;
+        CloseReason::ALL.get(usize::from(number)).copied()
+    }
+
+    /// Ends it: for the reason decided, or the one that came with the command, or because whoever
+    /// held its bytes dropped them.
+    pub(crate) fn end(&self) -> CloseReason {
+        let told = self
+            .control
+            .command()
+            .map_or(CloseReason::Completed, Command::reason);
+        self.conclude(told);
+        let reason = self.decided().unwrap_or(told);
+        let mut membership = self.membership();
+        membership.slot.held = Held::Ended;
+        let path = membership.slot.place.path();
+        self.shared
+            .books()
+            .close(path, membership.charged, (reason, self.age()));
+        reason
+    }
+
+    pub(crate) fn info(&self) -> ConnectionInfo {
+        // The protocol's own code, so not under the lock.
+        let usable = self.connection.is_healthy();
+        let (state, now) = (self.state.load(), self.now());
+        let membership = self.membership();
+        let place = &membership.slot.place;
+        ConnectionInfo {
+            id: self.id,
+            peer: PeerAddr(membership.announced.unwrap_or(self.endpoints.peer.0)),
+            local: self.endpoints.local,
+            proxy: membership.announced.map(|_| self.endpoints.peer),
+            listener: place.listener().name.clone(),
+            protocol: place.pool().map(|pool| pool.name.protocol().to_owned()),
+            user_agent: self.user_agent.get().cloned(),
+            phase: state.phase,
+            opened: self.opened,
+            age: now.since(self.opened),
+            idle: if state.in_flight > 0 {
+                Duration::ZERO
+            } else {
+                now.since(state.since)
+            },
+            bytes_received: self.traffic.received.load(Ordering::Relaxed),
+            bytes_sent: self.traffic.sent.load(Ordering::Relaxed),
+            requests: self.requests(),
+            in_flight: state.in_flight,
+            healthy: usable && state.phase != Phase::Closing,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! [`Event`]: what is told.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wharf_control::{HealthStatus, Timestamp};
+
+use crate::config::Difference;
+use crate::{CloseReason, ConnId, PoolName, RejectReason};
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    /// When, to the resolution of the coarse clock.
+    pub at: Timestamp,
+    /// The pool that it happened in; `None` for what concerns all, or no pool yet.
+    pub pool: Option<PoolName>,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A connection entered the pool at its accept, or when it became known what it speaks.
+    ConnectionAdded {
+        /// Which.
+        id: ConnId,
+        /// Its peer.
+        peer: SocketAddr,
+    },
+    /// A connection ended. Exactly one for each that was added.
+    ConnectionRemoved {
+        /// Which.
+        id: ConnId,
+        /// Its peer.
+        peer: SocketAddr,
+        /// Why.
+        reason: CloseReason,
+        /// How long it lived.
+        age: Duration,
+        /// How many requests it began.
+        requests: u64,
+    },
+    /// A deadline or a minimum rate ends a connection; its removal follows.
+    ConnectionTimeout {
+        /// Which.
+        id: ConnId,
+        /// Its peer.
+        peer: SocketAddr,
+        /// Which deadline.
+        reason: CloseReason,
+    },
+    /// A fault ends a connection; its removal follows.
+    ConnectionError {
+        /// Which.
+        id: ConnId,
+        /// Its peer.
+        peer: SocketAddr,
+        /// Which fault.
+        reason: CloseReason,
+    },
+    /// A connection left this pool for another.
+    ConnectionMoved {
+        /// Which.
+        id: ConnId,
+        /// Its peer.
+        peer: SocketAddr,
+        /// Where it went.
+        to: PoolName,
+    },
+    /// Newcomers were turned away. At most one a second for each pool and reason.
+    PoolLimitReached {
+        /// Which limit.
+        reason: RejectReason,
+        /// How many since the last event of this kind.
+        rejected: u64,
+    },
+    /// The pool's health changed.
+    HealthStatusChanged {
+        /// What it was.
+        from: HealthStatus,
+        /// What it is.
+        to: HealthStatus,
+        /// What decided.
+        cause: &'static str,
+    },
+    /// The pool's configuration changed.
+    ConfigChanged {
+        /// How.
+        differences: Arc<[Difference]>,
+    },
+    /// The drain of the server reached a phase.
+    Drain {
+        /// Which, in one word.
+        phase: &'static str,
+    },
+}
+
+impl EventKind {
+    /// The name of the kind of event.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::ConnectionAdded { .. } => "connection_added",
+            Self::ConnectionRemoved { .. } => "connection_removed",
+            Self::ConnectionTimeout { .. } => "connection_timeout",
+            Self::ConnectionError { .. } => "connection_error",
+            Self::ConnectionMoved { .. } => "connection_moved",
+            Self::PoolLimitReached { .. } => "pool_limit_reached",
+            Self::HealthStatusChanged { .. } => "health_status_changed",
+            Self::ConfigChanged { .. } => "config_changed",
+            Self::Drain { .. } => "drain",
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! [`ConnectionHandle`]: how others see and steer a live connection.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wharf_control::Timestamp;
+
+use crate::connection::{Connection, ConnectionInfo, Endpoints};
+use crate::entry::Entry;
+use crate::move_reservation::MoveReservation;
+use crate::pool::Pool;
+use crate::request::RequestGuard;
+use crate::slot::Held;
+use crate::{CloseReason, Command, ConnId, Control, ListenerName, Phase, RejectReason};
+
+/// The longest user agent that is kept.
+const USER_AGENT_BYTES: usize = 256;
+
+/// A live connection as others see it. It keeps no slot: the connection ends regardless of handles.
+pub struct ConnectionHandle<C: Connection = ()> {
+    pub(crate) entry: Arc<Entry<C>>,
+}
+
+/// What is known of it.
+impl<C: Connection> ConnectionHandle<C> {
+    /// Its identity.
+    pub fn id(&self) -> ConnId {
+        self.entry.id
+    }
+
+    /// The protocol's side of it.
+    pub fn connection(&self) -> &C {
+        &self.entry.connection
+    }
+
+    /// The listener that accepted it.
+    pub fn listener(&self) -> ListenerName {
+        self.entry.membership().slot.place.listener().name.clone()
+    }
+
+    /// The pool that it is counted in now; `None` while it is not known what it speaks.
+    pub fn pool(&self) -> Option<Pool<C>> {
+        self.entry
+            .membership()
+            .slot
+            .place
+            .pool()
+            .cloned()
+            .map(Pool::from_inner)
+    }
+
+    /// The two ends of its socket.
+    pub fn endpoints(&self) -> Endpoints {
+        self.entry.endpoints.clone()
+    }
+
+    /// The other end: the one that a trusted proxy announced, else the socket's.
+    pub fn peer(&self) -> SocketAddr {
+        self.entry.peer()
+    }
+
+    /// Everything that is known of it now.
+    pub fn info(&self) -> ConnectionInfo {
+        self.entry.info()
+    }
+
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        self.entry.state.load().phase
+    }
+
+    /// When it was opened.
+    pub fn opened(&self) -> Timestamp {
+        self.entry.opened
+    }
+
+    /// How many requests it has begun.
+    pub fn requests(&self) -> u64 {
+        self.entry.requests()
+    }
+
+    /// Bytes received and sent so far.
+    pub fn bytes(&self) -> (u64, u64) {
+        let traffic = &self.entry.traffic;
+        (
+            traffic.received.load(Ordering::Relaxed),
+            traffic.sent.load(Ordering::Relaxed),
+        )
+    }
+
+    /// The reason decided so far.
+    pub fn close_reason(&self) -> Option<CloseReason> {
+        self.entry.decided()
+    }
+
+    /// The command that the connection has been given.
+    pub fn command(&self) -> Option<Command> {
+        self.entry.control.command()
+    }
+}
+
+/// What anybody may ask of it.
+impl<C: Connection> ConnectionHandle<C> {
+    /// How it is told to finish.
+    pub fn control(&self) -> &Control {
+        &self.entry.control
+    }
+
+    /// Asks it to finish: the protocol's goodbye, then the end.
+    pub fn begin_close(&self, reason: CloseReason) {
+        self.entry
+            .connection
+            .begin_close(&self.entry.control, reason);
+    }
+
+    /// Ends it without a goodbye.
+    pub fn abort(&self, reason: CloseReason) {
+        self.entry.connection.abort(&self.entry.control, reason);
+    }
+}
+
+/// What its driver notes.
+impl<C: Connection> ConnectionHandle<C> {
+    /// Notes that the peer has opened the connection as its protocol asks, and wants nothing yet:
+    /// from [`Phase::Opening`] to [`Phase::Idle`]. For protocols in which clients connect early and
+    /// wait; without it, a connection without a first request soon counts as silent.
+    pub fn greeted(&self) {
+        self.entry.state.greeted(self.entry.now());
+    }
+
+    /// Notes that the connection has begun to end. Its phase stays [`Phase::Closing`].
+    pub fn closing(&self) {
+        self.entry.state.closing(self.entry.now());
+    }
+
+    /// Decides for which reason it ends. The first decision holds; returns whether this was it.
+    pub fn conclude(&self, reason: CloseReason) -> bool {
+        self.entry.conclude(reason)
+    }
+
+    /// Sets the time at which the coarse wheel wakes the connection's task, [`Timestamp::MAX`] for
+    /// never. It is woken after that time and at most two ticks late.
+    pub fn set_deadline(&self, deadline: Timestamp) {
+        self.entry.shared.wheel.set(&self.entry, deadline);
+    }
+
+    /// Counts bytes that came from the peer.
+    pub fn received(&self, bytes: usize) {
+        add(&self.entry.traffic.received, bytes);
+    }
+
+    /// Counts bytes that the peer was sent.
+    pub fn sent(&self, bytes: usize) {
+        add(&self.entry.traffic.sent, bytes);
+    }
+
+    /// Keeps the user agent of the first request, cut to 256 bytes.
+    pub fn set_user_agent(&self, agent: &str) {
+        let cut = || Box::from(&agent[..agent.floor_char_boundary(USER_AGENT_BYTES)]);
+        self.entry.user_agent.get_or_init(cut);
+    }
+
+    /// Begins a request in `pool`, which is the one that the connection is counted in.
+    pub fn begin_request(&self, pool: &Pool<C>) -> RequestGuard<C> {
+        RequestGuard::begin(Arc::clone(&self.entry), pool)
+    }
+
+    /// Takes the connection out of detection and into `pool`.
+    ///
+    /// # Errors
+    ///
+    /// The limit that keeps it out; it is still counted as detecting then.
+    pub fn enter(&self, pool: &Pool<C>) -> Result<(), RejectReason> {
+        self.reserve_move(pool).map(MoveReservation::commit)
+    }
+
+    /// Takes a slot in `pool`, for a connection that will perhaps move there. The rate and the share
+    /// of its source are charged at once.
+    ///
+    /// # Errors
+    ///
+    /// The limit that keeps it out, or [`RejectReason::Invalid`] if the connection says that it
+    /// cannot enter, or if the pool is another listener's.
+    pub fn reserve_move(&self, pool: &Pool<C>) -> Result<MoveReservation<C>, RejectReason> {
+        MoveReservation::take(Arc::clone(&self.entry), pool.clone())
+    }
+
+    /// Charges the connection to the source that a trusted proxy announced, in place of whom it was
+    /// charged to before.
+    ///
+    /// # Errors
+    ///
+    /// The rate or share that the source has used up; the connection is charged to nobody then.
+    pub fn announce(&self, peer: SocketAddr) -> Result<(), RejectReason> {
+        let now = self.entry.now();
+        let mut membership = self.entry.membership();
+        membership.announced = Some(peer);
+        if membership.slot.held == Held::Ended {
+            return Ok(());
+        }
+        let (path, before) = (membership.slot.place.path(), membership.charged.take());
+        self.entry
+            .shared
+            .books()
+            .recharge(path, before, peer.ip(), now)?;
+        membership.charged = Some(peer.ip());
+        Ok(())
+    }
+}
+
+/// One writer at a time (the task that owns the bytes), so a load and a store are enough and cost
+/// a tenth of a read-modify-write.
+fn add(counter: &AtomicU64, bytes: usize) {
+    counter.store(
+        counter.load(Ordering::Relaxed) + bytes as u64,
+        Ordering::Relaxed,
+    );
+}
+
+impl<C: Connection> Clone for ConnectionHandle<C> {
+    fn clone(&self) -> Self {
+        Self {
+            entry: Arc::clone(&self.entry),
+        }
+    }
+}
+
+impl<C: Connection> fmt::Debug for ConnectionHandle<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionHandle")
+            .field("id", &self.entry.id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,131 @@
+//! [`MoveReservation`]: the right to move one connection.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::RejectReason;
+use crate::connection::{Connection, Invalid};
+use crate::entry::Entry;
+use crate::events::EventKind;
+use crate::place::Place;
+use crate::pool::Pool;
+use crate::slot::Held;
+
+/// A slot in another pool of the same listener, for a connection that will perhaps move there.
+///
+/// It occupies the target from now on; dropped, it is given back; committed, the connection is
+/// counted there and no longer where it was, in one step.
+#[must_use = "a reservation that is dropped is given back"]
+pub struct MoveReservation<C: Connection = ()> {
+    entry: Arc<Entry<C>>,
+    target: Pool<C>,
+    /// The address whose source is charged with the slot.
+    charged: Option<IpAddr>,
+    used: bool,
+}
+
+impl<C: Connection> MoveReservation<C> {
+    pub(crate) fn take(entry: Arc<Entry<C>>, target: Pool<C>) -> Result<Self, RejectReason> {
+        match Self::charge(&entry, &target) {
+            Ok(charged) => Ok(Self {
+                entry,
+                target,
+                charged,
+                used: false,
+            }),
+            Err(reason) => {
+                target.reject(reason);
+                Err(reason)
+            }
+        }
+    }
+
+    fn charge(entry: &Entry<C>, target: &Pool<C>) -> Result<Option<IpAddr>, RejectReason> {
+        if let Err(Invalid(why)) = entry
+            .connection
+            .validate(&entry.endpoints, &target.config())
+        {
+            tracing::debug!(pool = %target.name(), id = %entry.id, why, "not let in");
+            return Err(RejectReason::Invalid);
+        }
+        let (charged, here) = {
+            let membership = entry.membership();
+            (
+                membership.charged,
+                membership.slot.place.is_at(&target.inner().listener),
+            )
+        };
+        if !here {
+            // Its process and listener slots would be counted in other books than its pool's.
+            tracing::error!(pool = %target.name(), id = %entry.id, "the pool is another listener's");
+            return Err(RejectReason::Invalid);
+        }
+        entry
+            .shared
+            .books()
+            .reserve_move(target.inner().scope, charged, entry.now())?;
+        Ok(charged)
+    }
+
+    /// Moves the connection. Without effect if it has ended meanwhile, or is there already.
+    pub fn commit(mut self) {
+        let Some(from) = self.change_place() else {
+            return;
+        };
+        let (entry, to) = (&self.entry, &self.target.inner().name);
+        if from.pool().is_none() {
+            entry.state.detected(entry.now());
+        }
+        entry.shared.tell(|| {
+            let (id, peer, to) = (entry.id, entry.peer(), to.clone());
+            match from.pool_name() {
+                Some(from) => (Some(from), EventKind::ConnectionMoved { id, peer, to }),
+                None => (Some(to), EventKind::ConnectionAdded { id, peer }),
+            }
+        });
+        entry.shared.tell_freed();
+    }
+
+    /// Does the move in the books; returns where the connection was.
+    fn change_place(&mut self) -> Option<Place<C>> {
+        let (entry, target) = (&self.entry, self.target.inner());
+        let mut membership = entry.membership();
+        if membership.slot.held == Held::Ended || membership.slot.place.is_in(target) {
+            return None;
+        }
+        let mut books = entry.shared.books();
+        if membership.charged != self.charged {
+            books.transfer(target.scope, self.charged, membership.charged);
+        }
+        books.commit_move(
+            membership.slot.place.path(),
+            target.scope,
+            membership.charged,
+        );
+        self.used = true;
+        let place = Place::Pool(Arc::clone(target));
+        Some(std::mem::replace(&mut membership.slot.place, place))
+    }
+}
+
+impl<C: Connection> Drop for MoveReservation<C> {
+    fn drop(&mut self) {
+        if !self.used {
+            let shared = &self.entry.shared;
+            shared
+                .books()
+                .cancel_move(self.target.inner().scope, self.charged);
+            shared.tell_freed();
+        }
+    }
+}
+
+impl<C: Connection> fmt::Debug for MoveReservation<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MoveReservation")
+            .field("connection", &self.entry.id)
+            .field("to", self.target.name())
+            .finish_non_exhaustive()
+    }
+}

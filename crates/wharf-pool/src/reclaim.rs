@@ -1,0 +1,145 @@
+//! Which connections leave so that others may enter: the table's side of `wharf_control::victims`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use wharf_control::{Candidate, Source, Standing, Timestamp, victims};
+
+use crate::config::WhenFull;
+use crate::connection::Connection;
+use crate::entry::{Entry, Membership};
+use crate::handle::ConnectionHandle;
+use crate::place::Place;
+use crate::shared::Shared;
+use crate::source::source_of;
+use crate::{CloseReason, Phase};
+
+/// A connection whose first request is not there so long after its accept counts as silent: one
+/// byte is no way to hold a place. An honest client's first request is one flight of packets.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
+
+/// Asks at most `at_most` of the connections in a full scope to leave for a newcomer from `address`;
+/// returns how many were asked.
+pub(crate) fn make_room<C: Connection>(
+    shared: &Shared<C>,
+    is_in_scope: impl Fn(&Place<C>) -> bool,
+    address: IpAddr,
+    at_most: usize,
+) -> usize {
+    let crowd = Crowd::gather(shared, is_in_scope, |_| true);
+    crowd.ask(Some(source_of(address)), shared.clock.now(), at_most)
+}
+
+/// Asks as many connections of a scope to leave as it holds over its new limit, but only those of
+/// pools that reclaim: of the others, each stays until it ends by itself.
+pub(crate) fn shrink<C: Connection>(
+    shared: &Shared<C>,
+    is_in_scope: impl Fn(&Place<C>) -> bool,
+    limit: Option<u32>,
+) -> usize {
+    let Some(limit) = limit else { return 0 };
+    let reclaims = |place: &Place<C>| {
+        let policy = place.pool().map(|pool| pool.config.load().common.when_full);
+        policy == Some(WhenFull::Reclaim)
+    };
+    let crowd = Crowd::gather(shared, is_in_scope, reclaims);
+    let excess = crowd.staying().saturating_sub(limit as usize);
+    crowd.ask(None, shared.clock.now(), excess)
+}
+
+/// All connections of a scope: those that stay say how much each source holds.
+struct Crowd<C: Connection> {
+    entries: Vec<Arc<Entry<C>>>,
+    candidates: Vec<Candidate<usize>>,
+}
+
+impl<C: Connection> Crowd<C> {
+    fn gather(
+        shared: &Shared<C>,
+        is_in_scope: impl Fn(&Place<C>) -> bool,
+        may_leave: impl Fn(&Place<C>) -> bool,
+    ) -> Self {
+        let now = shared.clock.now();
+        let mut crowd = Self {
+            entries: Vec::new(),
+            candidates: Vec::new(),
+        };
+        shared.table.for_each(|entry| {
+            let membership = entry.membership();
+            if is_in_scope(&membership.slot.place) {
+                let (standing, since) = match standing(entry, now) {
+                    (Standing::Silent | Standing::Idle, since)
+                        if !may_leave(&membership.slot.place) =>
+                    {
+                        (Standing::Busy, since)
+                    }
+                    as_it_stands => as_it_stands,
+                };
+                let (key, source) = (crowd.entries.len(), charged_source(&membership));
+                crowd.candidates.push(Candidate {
+                    key,
+                    source,
+                    standing,
+                    since,
+                });
+                crowd.entries.push(Arc::clone(entry));
+            }
+        });
+        crowd
+    }
+
+    /// How many there will be once those that are leaving have left.
+    fn staying(&self) -> usize {
+        self.candidates
+            .iter()
+            .filter(|c| c.standing != Standing::Closing)
+            .count()
+    }
+
+    fn ask(self, newcomer: Option<Source>, now: Timestamp, at_most: usize) -> usize {
+        if at_most == 0 {
+            return 0;
+        }
+        let chosen = victims(self.candidates.into_iter(), newcomer, now, at_most);
+        for key in &chosen {
+            let handle = ConnectionHandle {
+                entry: Arc::clone(&self.entries[*key]),
+            };
+            handle.begin_close(CloseReason::Reclaimed);
+        }
+        chosen.len()
+    }
+}
+
+fn standing<C: Connection>(entry: &Entry<C>, now: Timestamp) -> (Standing, Timestamp) {
+    let state = entry.state.load();
+    if entry.control.command().is_some() {
+        // It has been asked to leave: nobody asks it again.
+        return (Standing::Closing, state.since);
+    }
+    match state.phase {
+        Phase::Closing => (Standing::Closing, state.since),
+        Phase::Active => (Standing::Busy, state.since),
+        Phase::Idle => (Standing::Idle, state.since),
+        Phase::Detecting | Phase::Opening => {
+            let nothing_came = entry.traffic.received.load(Ordering::Relaxed) == 0;
+            let late = now.since(entry.opened) >= FIRST_REQUEST;
+            let silent = nothing_came || late;
+            (
+                if silent {
+                    Standing::Silent
+                } else {
+                    Standing::Busy
+                },
+                entry.opened,
+            )
+        }
+    }
+}
+
+/// A connection that is charged to nobody yet is of no source in particular.
+fn charged_source<C: Connection>(membership: &Membership<C>) -> Source {
+    membership.charged.map_or(Source(u128::MAX), source_of)
+}

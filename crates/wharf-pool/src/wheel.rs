@@ -1,0 +1,213 @@
+//! The wheel: one coarse, lazy timer for every connection of a registry.
+//!
+//! A connection has one deadline. Moving it *later* only stores it; the wheel finds out when it
+//! fires, and arms the connection again without waking anybody. Moving it *earlier* than the armed
+//! tick re-arms it. So a connection that serves a thousand requests a second touches the wheel a
+//! few times a minute.
+//!
+//! The wheel never fires early: a deadline is rounded up to the next tick, and one tick is added
+//! because timestamps of the coarse clock may be one tick old. It fires at most two ticks late.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use wharf_control::Timestamp;
+
+/// The length of one tick: the resolution of every coarse deadline.
+pub const TICK: Duration = Duration::from_millis(100);
+
+/// 1,024 slots of 100 ms: deadlines further off than 102 s are armed again at the horizon.
+const SLOTS: u64 = 1024;
+
+/// A connection's place in the wheel.
+#[derive(Debug, Default)]
+pub(crate) struct Timer {
+    state: Mutex<State>,
+    /// Where in its slot the entry stands. Only read and written under that slot's lock.
+    index: AtomicU32,
+}
+
+#[derive(Debug)]
+struct State {
+    deadline: Timestamp,
+    hand: Hand,
+}
+
+/// Whether an entry stands in the wheel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hand {
+    /// It does not.
+    Off,
+    /// In the slot of this tick.
+    At(u64),
+    /// It was removed, and nobody puts it back.
+    Removed,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            deadline: Timestamp::MAX,
+            hand: Hand::Off,
+        }
+    }
+}
+
+/// What stands in the wheel.
+pub(crate) trait Timed {
+    fn timer(&self) -> &Timer;
+
+    /// Called when the deadline has passed, with no lock held.
+    fn fire(&self);
+}
+
+#[derive(Debug)]
+pub(crate) struct Wheel<E> {
+    slots: Box<[Mutex<Vec<Arc<E>>>]>,
+    /// The last tick that was turned. Stored before the slot of that tick is emptied.
+    turned: AtomicU64,
+}
+
+impl<E: Timed> Wheel<E> {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: (0..SLOTS).map(|_| Mutex::default()).collect(),
+            turned: AtomicU64::new(0),
+        }
+    }
+
+    /// Sets the deadline of `entry`; [`Timestamp::MAX`] for none. Without effect once it is removed.
+    pub(crate) fn set(&self, entry: &Arc<E>, deadline: Timestamp) {
+        let mut state = lock(&entry.timer().state);
+        state.deadline = deadline;
+        if deadline == Timestamp::MAX {
+            return;
+        }
+        match state.hand {
+            Hand::Off => self.arm(entry, &mut state),
+            Hand::At(armed) if self.tick_for(deadline) < armed => {
+                self.disarm(entry, &mut state);
+                self.arm(entry, &mut state);
+            }
+            Hand::At(_) | Hand::Removed => {}
+        }
+    }
+
+    /// Takes `entry` out of the wheel for good.
+    pub(crate) fn remove(&self, entry: &Arc<E>) {
+        let mut state = lock(&entry.timer().state);
+        self.disarm(entry, &mut state);
+        state.hand = Hand::Removed;
+    }
+
+    /// Fires everything that is due at `now`. To be called about once a tick, by one caller.
+    pub(crate) fn turn(&self, now: Timestamp) {
+        let until = tick_of(now);
+        let next = self.turned.load(Ordering::Relaxed) + 1;
+        // After a long stop (a suspended process) every slot is looked at once, not more.
+        for tick in next.max(until.saturating_sub(SLOTS - 1))..=until {
+            self.turned.store(tick, Ordering::Relaxed);
+            self.turn_slot(tick, now);
+        }
+    }
+
+    fn turn_slot(&self, tick: u64, now: Timestamp) {
+        let entries = std::mem::take(&mut *self.slot(tick));
+        for entry in entries {
+            let mut state = lock(&entry.timer().state);
+            match state.hand {
+                // After a stop, the tick that it was armed for may be a round or more ago.
+                Hand::At(armed) if armed <= tick => {}
+                // Removed, or armed elsewhere, since the slot was emptied.
+                Hand::At(_) | Hand::Off | Hand::Removed => continue,
+            }
+            state.hand = Hand::Off;
+            if state.deadline == Timestamp::MAX {
+                continue;
+            }
+            if state.deadline.after(TICK) <= now {
+                drop(state);
+                entry.fire();
+            } else {
+                self.arm(&entry, &mut state);
+            }
+        }
+    }
+
+    fn arm(&self, entry: &Arc<E>, state: &mut State) {
+        loop {
+            let tick = self.tick_for(state.deadline);
+            let mut slot = self.slot(tick);
+            // Since this slot is locked: a tick that has not begun will find the entry, while one
+            // that has may have emptied the slot already.
+            if self.turned.load(Ordering::Relaxed) < tick {
+                entry
+                    .timer()
+                    .index
+                    .store(narrow(slot.len()), Ordering::Relaxed);
+                slot.push(Arc::clone(entry));
+                state.hand = Hand::At(tick);
+                return;
+            }
+        }
+    }
+
+    fn disarm(&self, entry: &Arc<E>, state: &mut State) {
+        let Hand::At(tick) = std::mem::replace(&mut state.hand, Hand::Off) else {
+            return;
+        };
+        let mut slot = self.slot(tick);
+        let index = entry.timer().index.load(Ordering::Relaxed) as usize;
+        // The slot may have been emptied by a turn that has not come to this entry yet.
+        if slot
+            .get(index)
+            .is_some_and(|there| Arc::ptr_eq(there, entry))
+        {
+            slot.swap_remove(index);
+            if let Some(moved) = slot.get(index) {
+                moved.timer().index.store(narrow(index), Ordering::Relaxed);
+            }
+            // A slot that held a burst gives its room back.
+            if slot.capacity() > 64 && slot.len() < slot.capacity() / 4 {
+                let room = slot.len() * 2;
+                slot.shrink_to(room);
+            }
+        }
+    }
+
+    /// The tick at which a deadline is looked at: after it, within the horizon, not in the past.
+    fn tick_for(&self, deadline: Timestamp) -> u64 {
+        let turned = self.turned.load(Ordering::Relaxed);
+        let wanted = tick_of(deadline.after(TICK)).saturating_add(1);
+        wanted.clamp(turned + 1, turned + SLOTS - 1)
+    }
+
+    fn slot(&self, tick: u64) -> MutexGuard<'_, Vec<Arc<E>>> {
+        lock(&self.slots[(tick % SLOTS) as usize])
+    }
+}
+
+/// Nothing that can panic runs under these locks, except an allocation that fails.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "584 years of nanoseconds in ticks fit"
+)]
+fn tick_of(at: Timestamp) -> u64 {
+    at.as_nanos() / TICK.as_nanos() as u64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "four billion connections in one slot"
+)]
+fn narrow(index: usize) -> u32 {
+    index as u32
+}
+
+#[cfg(test)]
+mod tests;
