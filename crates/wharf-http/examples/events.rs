@@ -2,6 +2,8 @@
 //!
 //! `cargo run -p wharf-http --example events`, then `curl 127.0.0.1:3000/`.
 
+#![expect(clippy::print_stdout, reason = "it is a program")]
+
 use axum::{Router, routing::get};
 use tokio::net::TcpListener;
 use wharf_http::pool::events::EventKind;

@@ -118,8 +118,9 @@ impl Drain {
         if timeout_at(deadline, self.connections.wait()).await.is_err() {
             self.enter("cutting");
             let rest = self.registry.connections();
-            rest.iter()
-                .for_each(|connection| connection.abort(CloseReason::DrainDeadline));
+            for connection in &rest {
+                connection.abort(CloseReason::DrainDeadline);
+            }
             cut = rest.len();
             let _ = timeout(AFTER_CUT, self.connections.wait()).await;
         }

@@ -222,10 +222,12 @@ impl<'a, T: Transport> Driver<'a, T> {
     }
 
     fn heed_command(&mut self) -> Option<End> {
-        match self.handle.command()? {
-            Command::Abort(reason) => return Some(End::Cut(reason)),
-            Command::Finish(reason) if self.goodbye.is_none() => self.begin_goodbye(reason),
-            _ => {}
+        let command = self.handle.command()?;
+        if let Command::Abort(reason) = command {
+            return Some(End::Cut(reason));
+        }
+        if self.goodbye.is_none() {
+            self.begin_goodbye(command.reason());
         }
         None
     }
@@ -243,12 +245,7 @@ impl<'a, T: Transport> Driver<'a, T> {
             wire.settings = Settings::of(&self.shared.pool);
         }
         if let Some(violation) = wire.refused() {
-            let answer = Answer::from(violation);
-            return Judgement::End(if wire.exchange.is_responding() {
-                End::Cut(answer.reason)
-            } else {
-                End::Answer(answer)
-            });
+            return Judgement::End(verdict::on_violation(violation, &wire));
         }
         let age = self.age_deadline(&wire.settings);
         let goodbye = self
@@ -301,3 +298,6 @@ enum Judgement {
     /// Serving is over.
     End(End),
 }
+
+#[cfg(test)]
+mod tests;

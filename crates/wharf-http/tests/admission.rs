@@ -6,10 +6,10 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use wharf_http::pool::config::{Count, PerSecond, WhenFull};
 use wharf_http::pool::{CloseReason, RejectReason, ScopeLimits};
-use wharf_http::{ListenerSetup, Server as Builder};
+use wharf_http::{DrainSettings, ListenerSetup, Server as Builder};
 use wharf_testkit::Peer;
 
-use crate::support::{Server, eventually, millis};
+use crate::support::{Config, Server, eventually, millis};
 
 fn source(last: u8) -> IpAddr {
     Ipv4Addr::new(127, 0, 0, last).into()
@@ -134,20 +134,20 @@ async fn a_flood_from_one_source_never_costs_another_its_idle_connection() {
 #[tokio::test]
 async fn a_rate_lets_in_a_seconds_worth_and_refuses_the_rest() {
     let server = Server::with(|c| c.common.accept_rate = PerSecond::new(5)).await;
-    let mut served = 0;
+    let mut let_in = 0;
     for _ in 0..20 {
         let mut peer = server.connect().await;
         let _ = peer
             .try_send("GET /hello HTTP/1.1\r\nHost: t\r\n\r\n")
             .await;
-        served += u32::from(
+        let_in += u32::from(
             peer.response_or_close()
                 .await
                 .is_some_and(|r| r.status == 200),
         );
     }
-    assert!((5..=8).contains(&served), "{served} were served");
-    assert_eq!(server.rejected(RejectReason::Rate), u64::from(20 - served));
+    assert!((5..=8).contains(&let_in), "{let_in} were let in");
+    assert_eq!(server.rejected(RejectReason::Rate), u64::from(20 - let_in));
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn a_storm_never_goes_over_the_cap_while_the_cap_changes() {
 #[tokio::test]
 async fn the_limits_of_process_and_listener_hold_for_all_their_pools() {
     let process = ScopeLimits::from(Count::new(3).unwrap());
-    let server = Server::start_with(Default::default(), process, Default::default()).await;
+    let server = Server::start_with(Config::default(), process, DrainSettings::default()).await;
     let mut peers = Vec::new();
     for _ in 0..3 {
         let mut peer = server.connect().await;

@@ -6,7 +6,7 @@ use wharf_http::pool::CloseReason;
 use wharf_http::pool::config::{ByteRate, ByteSize, Count};
 use wharf_testkit::{Closed, Peer};
 
-use crate::support::{Server, millis};
+use crate::support::{Config, Server, millis};
 
 /// A deadline may be a tick or two late, and the machine may be busy; it is never early.
 fn on_time(took: Duration, limit: Duration) {
@@ -68,7 +68,7 @@ async fn a_dripping_head_is_cut_at_the_same_time_on_the_first_and_the_second_req
 
 #[tokio::test]
 async fn a_body_slower_than_the_minimum_rate_is_cut_after_the_grace() {
-    let mut server = Server::start(Default::default()).await;
+    let mut server = Server::start(Config::default()).await;
     let mut peer = server.connect().await;
     peer.send("POST /length HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n")
         .await;
@@ -241,7 +241,7 @@ async fn the_last_of_max_requests_says_so() {
 
 #[tokio::test]
 async fn a_changed_timeout_holds_for_connections_that_are_idle_already() {
-    let mut server = Server::start(Default::default()).await;
+    let mut server = Server::start(Config::default()).await;
     let mut peer = server.connect().await;
     assert_eq!(peer.get("/hello").await.status, 200);
     let mut config = (*server.pool().config()).clone();

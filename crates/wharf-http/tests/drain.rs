@@ -6,12 +6,12 @@ use wharf_http::DrainSettings;
 use wharf_http::pool::{CloseReason, ScopeLimits, ServingState};
 use wharf_testkit::{Closed, Peer};
 
-use crate::support::{Server, millis};
+use crate::support::{Config, Server, millis};
 
 async fn start(change: impl FnOnce(&mut DrainSettings)) -> Server {
     let mut drain = DrainSettings::default();
     change(&mut drain);
-    Server::start_with(Default::default(), ScopeLimits::default(), drain).await
+    Server::start_with(Config::default(), ScopeLimits::default(), drain).await
 }
 
 #[tokio::test]
@@ -104,8 +104,8 @@ async fn clients_that_check_for_the_end_before_they_ask_lose_nothing() {
     }
     sleep(millis(500)).await;
     let report = server.running.drain().await;
-    let served: u64 = clients.join_all().await.into_iter().sum();
-    assert!(served > 500, "{served} requests were served");
+    let answers: u64 = clients.join_all().await.into_iter().sum();
+    assert!(answers > 500, "{answers} requests were answered");
     assert_eq!(report.cut, 0);
 }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use wharf_http::pool::CloseReason;
 use wharf_http::pool::config::{ByteSize, Count};
 
-use crate::support::{Server, eventually, millis};
+use crate::support::{Config, Server, eventually, millis};
 
 #[tokio::test]
 async fn requests_are_served_one_after_another_and_pipelined() {
-    let server = Server::start(Default::default()).await;
+    let server = Server::start(Config::default()).await;
     let mut peer = server.connect().await;
     for _ in 0..3 {
         assert_eq!(peer.get("/hello").await.text(), "Hello, World!");
@@ -36,7 +36,7 @@ async fn requests_are_served_one_after_another_and_pipelined() {
 
 #[tokio::test]
 async fn a_head_that_comes_in_pieces_is_served_whole_and_bodies_survive_any_cut() {
-    let server = Server::start(Default::default()).await;
+    let server = Server::start(Config::default()).await;
     let mut peer = server.connect().await;
     let request = "POST /echo HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n\
                    5\r\nhello\r\n6;a=b\r\n world\r\n0\r\nTrailer: x\r\n\r\n";
@@ -58,7 +58,7 @@ async fn a_head_that_comes_in_pieces_is_served_whole_and_bodies_survive_any_cut(
 
 #[tokio::test]
 async fn a_handler_learns_who_is_there() {
-    let server = Server::start(Default::default()).await;
+    let server = Server::start(Config::default()).await;
     let mut peer = server.connect().await;
     peer.send("GET /who HTTP/1.1\r\nHost: t\r\nUser-Agent: probe/1\r\n\r\n")
         .await;
@@ -69,7 +69,7 @@ async fn a_handler_learns_who_is_there() {
 
 #[tokio::test]
 async fn what_is_no_strict_request_is_refused_and_never_reaches_the_handler() {
-    let mut server = Server::start(Default::default()).await;
+    let mut server = Server::start(Config::default()).await;
     let smuggled = "GET /hello HTTP/1.1\r\nHost: t\r\n\r\n";
     for (request, status) in [
         ("GET / HTTP/1.1\r\n\r\n", 400),
@@ -109,6 +109,7 @@ async fn what_is_no_strict_request_is_refused_and_never_reaches_the_handler() {
             peer.received().is_empty(),
             "nothing more is answered: {request:?}"
         );
+        drop(peer);
         assert_eq!(
             server.next_reason().await,
             CloseReason::BadRequest,
@@ -120,7 +121,7 @@ async fn what_is_no_strict_request_is_refused_and_never_reaches_the_handler() {
 
 #[tokio::test]
 async fn a_bad_request_behind_a_good_one_waits_for_the_good_ones_answer() {
-    let mut server = Server::start(Default::default()).await;
+    let mut server = Server::start(Config::default()).await;
     let mut peer = server.connect().await;
     peer.send("GET /slow/300 HTTP/1.1\r\nHost: t\r\n\r\nGET / HTTP/1.1\r\nno colon\r\n\r\n")
         .await;
@@ -132,7 +133,7 @@ async fn a_bad_request_behind_a_good_one_waits_for_the_good_ones_answer() {
 
 #[tokio::test]
 async fn a_broken_chunk_ends_the_request_that_it_belongs_to() {
-    let mut server = Server::start(Default::default()).await;
+    let mut server = Server::start(Config::default()).await;
     let mut peer = server.connect().await;
     peer.send("POST /length HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
         .await;
@@ -179,15 +180,15 @@ async fn what_is_too_large_is_refused_with_its_own_status() {
     ] {
         let mut peer = server.connect().await;
         peer.send(&request).await;
-        assert_eq!(peer.response().await.status, status, "{:.40}", request);
-        let _ = peer.closed(millis(3000)).await;
+        assert_eq!(peer.response().await.status, status, "{request:.40}");
+        drop(peer);
         assert_eq!(server.next_reason().await, CloseReason::MessageTooLarge);
     }
 }
 
 #[tokio::test]
 async fn a_body_that_the_handler_does_not_read_is_never_a_request() {
-    let mut server = Server::start(Default::default()).await;
+    let mut server = Server::start(Config::default()).await;
     let inner = "GET /hello HTTP/1.1\r\nHost: t\r\n\r\n".repeat(4000);
     for path in ["/hello", "/keep-body"] {
         let before = server.pool().metrics().requests;
@@ -209,7 +210,7 @@ async fn a_body_that_the_handler_does_not_read_is_never_a_request() {
 
 #[tokio::test]
 async fn a_panic_is_500_and_the_connection_goes_on() {
-    let server = Server::start(Default::default()).await;
+    let server = Server::start(Config::default()).await;
     let mut peer = server.connect().await;
     for _ in 0..10 {
         assert_eq!(peer.get("/panic").await.status, 500);
@@ -225,7 +226,7 @@ async fn a_panic_is_500_and_the_connection_goes_on() {
 
 #[tokio::test]
 async fn a_body_that_breaks_breaks_its_connection_with_the_reason() {
-    let mut server = Server::start(Default::default()).await;
+    let mut server = Server::start(Config::default()).await;
     for (path, reason) in [
         ("/panic-in-body", CloseReason::Panic),
         ("/fail-in-body", CloseReason::ApplicationError),
@@ -244,7 +245,7 @@ async fn a_body_that_breaks_breaks_its_connection_with_the_reason() {
 
 #[tokio::test]
 async fn a_client_that_vanishes_takes_its_handler_with_it() {
-    let mut server = Server::start(Default::default()).await;
+    let mut server = Server::start(Config::default()).await;
     for vanishes in [true, false] {
         let mut peer = server.connect().await;
         peer.send("GET /slow/60000 HTTP/1.1\r\nHost: t\r\n\r\n")
@@ -270,7 +271,7 @@ async fn a_client_that_vanishes_takes_its_handler_with_it() {
 
 #[tokio::test]
 async fn an_orderly_close_is_the_clients() {
-    let mut server = Server::start(Default::default()).await;
+    let mut server = Server::start(Config::default()).await;
     let mut peer = server.connect().await;
     assert_eq!(peer.get("/hello").await.status, 200);
     drop(peer);

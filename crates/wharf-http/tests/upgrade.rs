@@ -4,7 +4,7 @@ use wharf_http::DrainSettings;
 use wharf_http::pool::{CloseReason, ScopeLimits};
 use wharf_testkit::Peer;
 
-use crate::support::{Server, millis};
+use crate::support::{Config, Server, millis};
 
 const UPGRADE: &str =
     "GET /upgrade HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
@@ -23,7 +23,7 @@ async fn upgraded(server: &Server) -> Peer {
 
 #[tokio::test]
 async fn bytes_flow_both_ways_after_the_upgrade_and_the_slot_is_held_to_the_end() {
-    let mut server = Server::start(Default::default()).await;
+    let mut server = Server::start(Config::default()).await;
     let peer = upgraded(&server).await;
     drop(peer);
     let _ = server.next_reason().await;
@@ -44,7 +44,7 @@ async fn bytes_flow_both_ways_after_the_upgrade_and_the_slot_is_held_to_the_end(
 
 #[tokio::test]
 async fn a_request_for_an_upgrade_that_is_answered_otherwise_is_an_ordinary_request() {
-    let server = Server::start(Default::default()).await;
+    let server = Server::start(Config::default()).await;
     let mut peer = server.connect().await;
     let request = "GET /hello HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n";
     peer.send(request.repeat(3)).await;
@@ -60,7 +60,7 @@ async fn an_upgraded_connection_is_cut_at_the_end_of_a_drain() {
         drain.timeout = millis(800);
         drain
     };
-    let mut server = Server::start_with(Default::default(), ScopeLimits::default(), drain).await;
+    let mut server = Server::start_with(Config::default(), ScopeLimits::default(), drain).await;
     let mut peer = server.connect().await;
     peer.send(UPGRADE).await;
     assert_eq!(peer.response().await.status, 101);

@@ -12,7 +12,7 @@ use axum::extract::Query;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use tokio::time::sleep;
@@ -28,7 +28,9 @@ pub(crate) fn router() -> Router {
         .route("/", get(async || Html(include_str!("demo/page.html"))))
         .route("/hello", get(async || plain(HELLO)))
         .route("/echo", post(echo))
+        .route("/count", post(count))
         .route("/slow", get(slow))
+        .route("/block", get(block))
         .route("/bytes", get(bytes))
         .route("/panic", get(panicking))
 }
@@ -47,6 +49,26 @@ async fn echo(headers: HeaderMap, body: Body) -> Response {
     let kind = headers.get(header::CONTENT_TYPE).cloned();
     let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
     ([(header::CONTENT_TYPE, kind)], body).into_response()
+}
+
+/// `POST /count`: how many bytes the body has, when all of it is there.
+async fn count(body: Body) -> Response {
+    let mut stream = body.into_data_stream();
+    let mut bytes = 0;
+    while let Some(piece) = stream.next().await {
+        match piece {
+            Ok(piece) => bytes += piece.len(),
+            Err(_) => return StatusCode::BAD_REQUEST.into_response(),
+        }
+    }
+    plain(format!("{bytes}\n"))
+}
+
+/// `GET /block?ms=`: what a handler does that must not: it blocks its worker.
+#[expect(clippy::disallowed_methods, reason = "this is what the path is for")]
+async fn block(Query(Slow { pause, .. }): Query<Slow>) -> Response {
+    std::thread::sleep(pause.min(Duration::from_secs(10)));
+    plain(format!("blocked {} ms\n", pause.as_millis()))
 }
 
 /// `GET /slow?ms=&chunks=`.

@@ -172,18 +172,18 @@ async fn outlive<T: Transport>(wire: SharedWire<T>, handle: &ConnectionHandle<Ht
     let grace = wire.lock().settings.max_age_grace;
     let view = wire.downgrade();
     drop(wire);
-    let reason = match handle.control().told().await {
-        Command::Finish(reason) => {
-            if reason == CloseReason::Drained {
-                // The drain has a deadline for all.
-                handle.control().aborted().await;
-            } else {
-                let _ = timeout(grace, handle.control().aborted()).await;
-            }
-            handle.command().map_or(reason, Command::reason)
+    let mut told = handle.control().told().await;
+    if let Command::Finish(reason) = told {
+        if reason == CloseReason::Drained {
+            // The drain has a deadline for all.
+            handle.control().aborted().await;
+        } else {
+            // In time or not, it is over.
+            timeout(grace, handle.control().aborted()).await.ok();
         }
-        command => command.reason(),
-    };
+        told = handle.command().unwrap_or(told);
+    }
+    let reason = told.reason();
     if let Some(wire) = view.upgrade() {
         handle.conclude(reason);
         wire.lock()

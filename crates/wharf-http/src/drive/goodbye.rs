@@ -25,12 +25,12 @@ pub(super) struct Goodbye {
 impl Goodbye {
     pub(super) fn new(reason: CloseReason, id: ConnId, shared: &Context, grace: Duration) -> Self {
         let now = shared.clock.now();
-        let linger = match reason {
-            CloseReason::Drained => {
-                shared.goodbyes.linger + offset(shared.goodbyes.spread, id.as_u64())
-            }
-            CloseReason::MaxAge => AGE_LINGER.min(grace),
-            _ => Duration::ZERO,
+        let linger = if reason == CloseReason::Drained {
+            shared.goodbyes.linger + offset(shared.goodbyes.spread, id.as_u64())
+        } else if reason == CloseReason::MaxAge {
+            AGE_LINGER.min(grace)
+        } else {
+            Duration::ZERO
         };
         let cut_at = if reason == CloseReason::Drained {
             Timestamp::MAX

@@ -4,7 +4,7 @@ use wharf_control::Wait;
 use wharf_pool::CloseReason;
 
 use super::{Answer, End, Judgement};
-use crate::http1::Wire;
+use crate::http1::{Violation, Wire};
 use crate::transport::Transport;
 
 /// The verdict on a wait that is over. A peer that has sent something of its request, and nothing of
@@ -56,4 +56,17 @@ pub(super) fn on<T: Transport>(wait: Wait, wire: &mut Wire<T>) -> Judgement {
         // A wait that this protocol does not know: it cannot have been asked for.
         _ => return Judgement::Wait,
     })
+}
+
+/// The end that a broken rule brings: the peer is told, unless an answer is on the way already or
+/// has been given.
+pub(super) fn on_violation<T: Transport>(violation: Violation, wire: &Wire<T>) -> End {
+    let answer = Answer::from(violation);
+    if wire.exchange.is_responding() {
+        End::Cut(answer.reason)
+    } else if wire.exchange.in_body() && wire.exchange.outstanding() == 0 {
+        End::HalfClose(answer.reason)
+    } else {
+        End::Answer(answer)
+    }
 }

@@ -57,12 +57,20 @@ enum Response {
     /// The handler has been called and has not answered.
     Owed {
         since: Timestamp,
-        /// A limit of this request's own, instead of the configured one.
-        limit: Option<Option<Duration>>,
+        limit: Limit,
         expired: bool,
     },
     /// Its head has been handed over.
     Started,
+}
+
+/// How long a handler may owe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    /// As long as its pool says.
+    Configured,
+    /// As long as this request says; `None` is for ever.
+    Own(Option<Duration>),
 }
 
 /// The way to the peer.
@@ -125,7 +133,7 @@ impl Exchange {
         self.called += 1;
         self.response = Response::Owed {
             since: now,
-            limit: None,
+            limit: Limit::Configured,
             expired: false,
         };
     }
@@ -133,7 +141,7 @@ impl Exchange {
     /// The request in hand has a limit of its own.
     pub(crate) fn limit_response(&mut self, own: Option<Duration>) {
         if let Response::Owed { limit, .. } = &mut self.response {
-            *limit = Some(own);
+            *limit = Limit::Own(own);
         }
     }
 
@@ -182,11 +190,6 @@ impl Exchange {
     /// Whether a response head has been handed over and its end has not.
     pub(crate) fn is_responding(&self) -> bool {
         self.response == Response::Started
-    }
-
-    /// Whether the peer has ever sent a complete head.
-    pub(crate) fn has_requested(&self) -> bool {
-        self.heads > 0
     }
 
     /// Whether part of a head is here.
@@ -261,7 +264,11 @@ impl Exchange {
         } else {
             since
         };
-        Deadline::new(Wait::Response, Some(since), limit.unwrap_or(configured))
+        let limit = match limit {
+            Limit::Configured => configured,
+            Limit::Own(limit) => limit,
+        };
+        Deadline::new(Wait::Response, Some(since), limit)
     }
 }
 

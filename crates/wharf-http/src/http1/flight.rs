@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{Method, Request, StatusCode, Uri, Version};
 use tokio::time::Instant;
-use wharf_pool::{Command, ConnId, ConnectionHandle, Outcome, RequestGuard};
+use wharf_pool::{CloseReason, Command, ConnId, ConnectionHandle, Outcome, RequestGuard};
 
 use super::wire::SharedWire;
 use crate::connection::HttpConnection;
@@ -75,17 +75,20 @@ impl<T: Transport> Flight<T> {
         &self.handle
     }
 
-    pub(crate) fn shared(&self) -> &Context {
-        &self.shared
-    }
-
     pub(crate) fn wire(&self) -> &SharedWire<T> {
         &self.wire
     }
 
-    /// What the connection has been told.
-    pub(crate) fn command(&self) -> Option<Command> {
-        self.handle.command()
+    /// Why the answer is the last of its connection, if it is; `last` is whether `max_requests` makes
+    /// it so.
+    pub(crate) fn farewell(&self, last: bool) -> Option<CloseReason> {
+        if self.is_expired() {
+            return Some(CloseReason::RequestTimeout);
+        }
+        let told = self.handle.command().map(Command::reason);
+        let lame = || self.shared.is_lame().then_some(CloseReason::Drained);
+        told.or(last.then_some(CloseReason::MaxRequests))
+            .or_else(lame)
     }
 
     /// Whether the handler's time is over.

@@ -75,6 +75,7 @@ impl Asks {
     }
 
     /// For `100 Continue` before it sends the body (RFC 9110 10.1.1).
+    #[cfg(test)]
     pub(crate) const fn expect_continue(self) -> bool {
         self.0 & Self::CONTINUE.0 != 0
     }

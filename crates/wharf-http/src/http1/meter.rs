@@ -156,11 +156,13 @@ impl Meter {
 
     /// Whether nothing of a request is outstanding: the last one has come to its end, trailers
     /// included, and the next has not begun.
+    #[cfg(test)]
     pub(crate) const fn at_boundary(&self) -> bool {
         matches!(self.place(), Place::Boundary)
     }
 
     /// Whether the peer owes the rest of a body.
+    #[cfg(test)]
     pub(crate) const fn in_body(&self) -> bool {
         matches!(self.place(), Place::Body)
     }

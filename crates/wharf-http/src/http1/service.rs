@@ -136,13 +136,13 @@ where
             }
             None => plain(StatusCode::INTERNAL_SERVER_ERROR),
         };
-        let late = flight.is_expired();
+        let farewell = flight.farewell(*this.last);
         // Whatever the handler still holds is let go before its answer is sent.
         this.handler.set(None);
         let Some(flight) = this.flight.take() else {
             return Poll::Pending;
         };
-        Poll::Ready(Ok(finish(response, flight, *this.last, late)))
+        Poll::Ready(Ok(finish(response, flight, farewell)))
     }
 }
 
@@ -157,19 +157,11 @@ fn plain<B>(status: StatusCode) -> Response<Option<B>> {
 fn finish<T: Transport, B: Body>(
     mut response: Response<Option<B>>,
     mut flight: Flight<T>,
-    last: bool,
-    late: bool,
+    farewell: Option<CloseReason>,
 ) -> Response<ResponseBody<T, B>> {
     let status = response.status();
     let upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
-    let ends = match flight.command() {
-        _ if upgrade => None,
-        _ if late => Some(CloseReason::RequestTimeout),
-        Some(command) => Some(command.reason()),
-        None if last => Some(CloseReason::MaxRequests),
-        None => flight.shared().is_lame().then_some(CloseReason::Drained),
-    };
-    if let Some(reason) = ends {
+    if let Some(reason) = farewell.filter(|_| !upgrade) {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));

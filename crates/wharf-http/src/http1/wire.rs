@@ -116,7 +116,8 @@ impl<T: Transport> Wire<T> {
 
     /// The rule that the peer has broken, once everything that came before it is answered.
     pub(crate) fn refused(&self) -> Option<Violation> {
-        let before = self.exchange.outstanding() - u64::from(self.exchange.in_body());
+        let own = u64::from(self.exchange.in_body());
+        let before = self.exchange.outstanding().saturating_sub(own);
         self.violation.filter(|_| before == 0)
     }
 

@@ -160,13 +160,12 @@ impl<S> Acceptor<S> {
     {
         let (policy, queue_timeout) = self.listener.when_full();
         if policy == WhenFull::Wait && !state.queue_expired {
-            return match timeout(queue_timeout, self.listener.reserved()).await {
-                Ok(slot) => self.accept_into(slot, ready, state),
-                Err(_) => {
-                    state.queue_expired = true;
-                    Ok(())
-                }
-            };
+            let waited = timeout(queue_timeout, self.listener.reserved()).await;
+            if let Ok(slot) = waited {
+                return self.accept_into(slot, ready, state);
+            }
+            state.queue_expired = true;
+            return Ok(());
         }
         let (stream, peer) = try_accept(ready)?;
         state.accepted();
@@ -221,10 +220,9 @@ impl<S> Acceptor<S> {
             Charge::Peer
         };
         let stream = std::net::TcpStream::from(stream);
-        let local = match local.ip().is_unspecified() {
-            true => stream.local_addr().unwrap_or(local),
-            false => local,
-        };
+        let wildcard = local.ip().is_unspecified();
+        let own = wildcard.then(|| stream.local_addr().ok()).flatten();
+        let local = own.unwrap_or(local);
         match slot.open(Endpoints::new(peer, local), charge, HttpConnection) {
             Ok(guard) => match TcpStream::from_std(stream) {
                 Ok(stream) => {
@@ -282,12 +280,12 @@ impl<S> Acceptor<S> {
                 state.errors_in_a_row += 1;
                 return None;
             }
-            _ => {}
+            AcceptError::PerConnection | AcceptError::Exhausted => {}
         }
         let wait = state.backoff.next_wait();
         if state.warns() {
             let listener = self.listener.name();
-            tracing::warn!(%listener, %error, retry_ms = wait.as_millis() as u64, "cannot accept");
+            tracing::warn!(%listener, %error, retry = ?wait, "cannot accept");
         }
         self.shed(ready, state);
         sleep(wait).await;
