@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use wharf_pool::{Cidr, Clock, Pool};
 
 use crate::connection::HttpConnection;
-use crate::drain::Goodbyes;
+use crate::drain::{DrainSettings, Goodbyes};
 use crate::observer::RequestObserver;
 
 /// What every connection of one listener shares.
@@ -22,6 +22,18 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// What a connection has that belongs to no listener.
+    pub(crate) fn alone(pool: &Pool<HttpConnection>) -> Self {
+        Self {
+            clock: pool.clock(),
+            pool: pool.clone(),
+            observer: None,
+            lame: Arc::default(),
+            trusted_proxies: None,
+            goodbyes: DrainSettings::default().goodbyes(),
+        }
+    }
+
     /// Whether every answer is the last of its connection.
     pub(crate) fn is_lame(&self) -> bool {
         self.lame.is_set()

@@ -11,6 +11,7 @@ mod verdict;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
 
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
@@ -31,6 +32,9 @@ const BUFFER: usize = 64 * 1024;
 
 /// One poll in so many is timed, for the processor share of a pool.
 const SAMPLE: u32 = 64;
+
+/// How often it is looked whether a peer that takes nothing has taken something.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// Serves one connection to its end.
 ///
@@ -244,6 +248,9 @@ impl<'a, T: Transport> Driver<'a, T> {
         if wire.settings.generation != self.shared.pool.generation() {
             wire.settings = Settings::of(&self.shared.pool);
         }
+        if wire.exchange.is_writing() {
+            wire.look_at_peer(0);
+        }
         if let Some(violation) = wire.refused() {
             return Judgement::End(verdict::on_violation(violation, &wire));
         }
@@ -264,8 +271,10 @@ impl<'a, T: Transport> Driver<'a, T> {
         if let Some(due) = exchange.filter(|deadline| deadline.is_due(now)) {
             return verdict::on(due.wait, &mut wire);
         }
+        let look = wire.exchange.is_writing().then(|| now.after(LOOK));
         drop(wire);
         let next = [
+            look,
             age,
             goodbye.map(|goodbye| goodbye.at),
             exchange.map(|deadline| deadline.at),

@@ -10,6 +10,7 @@
 mod app;
 mod connection;
 mod context;
+mod descriptors;
 mod drain;
 mod drive;
 mod http1;
@@ -27,13 +28,14 @@ mod transport;
 
 pub use app::{App, BoxError};
 pub use connection::{HttpConnection, HttpPatch, HttpSettings};
+pub use descriptors::max_connections_for;
 pub use drain::{DrainReport, DrainSettings};
 pub use info::Connected;
 pub use listener::{TcpPatch, TcpSettings};
 pub use observer::{RequestObserver, RequestRecord};
 pub use protocol::{Protocol, UnknownProtocol};
 pub use running::Running;
-pub use serve::{Serve, WithGracefulShutdown, max_connections_for, serve};
+pub use serve::{Serve, WithGracefulShutdown, serve, serve_io};
 pub use server::{ListenerSetup, Server, ServerBuilder, StartError};
 pub use transport::Transport;
 

@@ -4,16 +4,23 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use wharf_pool::config::PoolConfig;
-use wharf_pool::{InvalidName, ListenerName, ScopeLimits};
+use wharf_pool::{
+    Charge, Endpoints, InvalidName, ListenerName, Pool, RejectReason, ScopeLimits, Slot, Tracked,
+};
 
 use crate::app::App;
-use crate::connection::HttpSettings;
+use crate::connection::{HttpConnection, HttpSettings};
+use crate::context::Context;
+use crate::descriptors::default_limits;
 use crate::drain::DrainSettings;
+use crate::drive::drive;
 use crate::protocol::Protocol;
 use crate::server::{ListenerSetup, Server, ServerBuilder, StartError};
+use crate::transport::Transport;
 
 /// The name of the listener that [`serve`] makes; its pool is `main/http`.
 const NAME: &str = "main";
@@ -40,6 +47,32 @@ where
         config: PoolConfig::default(),
         builder: Server::builder().limits(default_limits()),
     }
+}
+
+/// Serves one connection on any byte stream, in a slot that was taken for it: for those who accept
+/// themselves, and for tests in memory. Somebody has to tick the pool's registry.
+///
+/// # Errors
+///
+/// The rate or share that the peer has used up; the slot is given back.
+///
+/// # Cancel safety
+///
+/// Dropped, the future cuts the connection and gives its slot back.
+pub fn serve_io<T, S>(
+    io: T,
+    slot: Slot<HttpConnection>,
+    endpoints: Endpoints,
+    app: S,
+    pool: &Pool<HttpConnection>,
+) -> Result<impl Future<Output = ()> + Send + use<T, S>, RejectReason>
+where
+    T: Transport,
+    S: App,
+{
+    let guard = slot.open(endpoints, Charge::Peer, HttpConnection)?;
+    let context = Context::alone(pool);
+    Ok(drive(Tracked::new(io, guard), app, Arc::new(context)))
 }
 
 /// A server on one listener, before it is awaited.
@@ -165,22 +198,6 @@ impl<S, F> fmt::Debug for WithGracefulShutdown<S, F> {
             .field("serve", &self.serve)
             .finish_non_exhaustive()
     }
-}
-
-/// As many connections as the process's descriptors allow, less what the rest of it needs: the
-/// larger of 32 and a twentieth.
-fn default_limits() -> ScopeLimits {
-    let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    descriptors
-        .and_then(max_connections_for)
-        .map_or_else(ScopeLimits::default, ScopeLimits::from)
-}
-
-/// How many connections a process with so many descriptors may hold.
-pub fn max_connections_for(descriptors: u64) -> Option<wharf_pool::config::Count> {
-    let spare = (descriptors / 20).max(32);
-    let connections = descriptors.checked_sub(spare)?;
-    wharf_pool::config::Count::new(u32::try_from(connections).unwrap_or(u32::MAX))
 }
 
 fn name() -> ListenerName {

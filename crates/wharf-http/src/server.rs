@@ -236,10 +236,11 @@ impl ServerBuilder {
             connections: TaskTracker::new(),
             done: OnceCell::new(),
         };
+        let listeners = self.listeners.len();
         let mut opened = Vec::new();
         for (setup, start) in self.listeners {
             let name = setup.name.clone();
-            let bound = open(setup, &drain, self.observer.clone())?;
+            let bound = open(setup, &drain, self.observer.clone(), listeners)?;
             opened.push((name, bound, start));
         }
         let ticker = TaskTracker::new();
@@ -270,6 +271,7 @@ fn open(
     setup: ListenerSetup,
     drain: &Drain,
     observer: Option<Arc<dyn RequestObserver>>,
+    listeners: usize,
 ) -> Result<Bound, StartError> {
     let registry = &drain.registry;
     let address = setup.describe();
@@ -322,7 +324,7 @@ fn open(
         socket,
         listener,
         shared,
-        lobby: Lobby::new(),
+        lobby: Lobby::new(listeners),
         connections: drain.connections.clone(),
         closing: drain.closing.clone(),
     })

@@ -161,10 +161,10 @@ impl Exchange {
         }
     }
 
-    /// The peer's socket has taken bytes.
-    pub(crate) fn wrote(&mut self, bytes: u64, now: Timestamp) {
+    /// The peer's socket takes bytes again.
+    pub(crate) fn unblocked(&mut self, now: Timestamp) {
         if self.writing.blocked_since.take().is_some() {
-            self.writing.rate.delivered(bytes, now);
+            self.writing.rate.paused(now);
         }
     }
 
@@ -172,6 +172,15 @@ impl Exchange {
     pub(crate) fn write_blocked(&mut self, now: Timestamp) {
         self.writing.blocked_since.get_or_insert(now);
         self.writing.rate.waiting(now);
+    }
+
+    /// The peer has taken bytes that its socket was waiting to get rid of.
+    pub(crate) fn taken(&mut self, bytes: u64, now: Timestamp) {
+        if bytes > 0 && self.writing.blocked_since.is_some() {
+            self.writing.blocked_since = Some(now);
+            self.writing.rate.delivered(bytes, now);
+            self.writing.rate.waiting(now);
+        }
     }
 
     /// The handler's time is over. Whether it has to be told: the first time only.

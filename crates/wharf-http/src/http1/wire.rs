@@ -39,6 +39,8 @@ pub(crate) struct Wire<T> {
     violation: Option<Violation>,
     pub(crate) fate: Fate,
     tunnel: Tunnel,
+    /// How many bytes the peer had taken when it was last looked at, while it takes none.
+    taken: Option<u64>,
     /// Who asked for bytes that are held until the handler has decided whose they are.
     held_from: Option<Waker>,
 }
@@ -108,6 +110,7 @@ impl<T: Transport> Wire<T> {
             violation: None,
             fate: Fate::default(),
             tunnel: Tunnel::None,
+            taken: None,
             held_from: None,
         };
         wire.scan_stash();
@@ -312,6 +315,27 @@ impl<T: Transport> Wire<T> {
         self.fate.peer_ends = !head.asks.keep_alive();
     }
 
+    /// Looks how much the peer has taken since the last look; a transport that cannot say is
+    /// believed for what it took itself.
+    pub(crate) fn look_at_peer(&mut self, written: u64) {
+        let now = self.clock.now();
+        match self.taken_by_peer() {
+            Some(taken) => {
+                let before = self.taken.replace(taken).unwrap_or(taken);
+                self.exchange.taken(taken.saturating_sub(before), now);
+            }
+            None => self.exchange.taken(written, now),
+        }
+    }
+
+    fn taken_by_peer(&self) -> Option<u64> {
+        let (_, sent) = self.io.handle().bytes();
+        self.io
+            .get_ref()
+            .unacknowledged()
+            .map(|waiting| sent.saturating_sub(waiting))
+    }
+
     fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -326,9 +350,17 @@ impl<T: Transport> Wire<T> {
         let written = write(Pin::new(&mut self.io), cx);
         match (&written, &mut self.tunnel) {
             (Poll::Ready(Ok(bytes)), Tunnel::None) => {
-                self.exchange.wrote(*bytes as u64, self.clock.now());
+                if self.exchange.is_writing() {
+                    self.look_at_peer(*bytes as u64);
+                    self.exchange.unblocked(self.clock.now());
+                }
             }
-            (Poll::Pending, Tunnel::None) => self.exchange.write_blocked(self.clock.now()),
+            (Poll::Pending, Tunnel::None) => {
+                if !self.exchange.is_writing() {
+                    self.taken = self.taken_by_peer();
+                }
+                self.exchange.write_blocked(self.clock.now());
+            }
             (Poll::Pending, Tunnel::Open { writer, .. }) => keep(writer, cx.waker()),
             (Poll::Ready(Err(error)), _) => {
                 self.fate.error.get_or_insert(error.kind());

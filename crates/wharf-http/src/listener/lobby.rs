@@ -14,9 +14,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use wharf_pool::{Listener, RejectReason, Slot};
 
 use crate::connection::HttpConnection;
+use crate::descriptors::kept_descriptors;
 use crate::transport::Transport;
 
-/// How many newcomers may be in a listener's lobby.
+/// How many newcomers may be in a listener's lobby, if descriptors allow.
 const ROOM: usize = 64;
 
 /// How long a newcomer waits for the slot of a connection that was asked to leave.
@@ -32,6 +33,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/pla
 /// Newcomers that have been accepted and not let in.
 #[derive(Clone, Debug)]
 pub(crate) struct Lobby {
+    seats: usize,
     room: Arc<Semaphore>,
 }
 
@@ -40,15 +42,20 @@ pub(crate) struct Lobby {
 pub(crate) struct Seat(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 impl Lobby {
-    pub(crate) fn new() -> Self {
+    /// The lobby of one of so many listeners. Together they take at most half of the descriptors
+    /// that the process keeps for itself.
+    pub(crate) fn new(listeners: usize) -> Self {
+        let kept = kept_descriptors().unwrap_or(usize::MAX);
+        let seats = (kept / 2 / listeners.max(1)).clamp(4, ROOM);
         Self {
-            room: Arc::new(Semaphore::new(ROOM)),
+            seats,
+            room: Arc::new(Semaphore::new(seats)),
         }
     }
 
     /// How many newcomers are in it.
     pub(crate) fn occupied(&self) -> usize {
-        ROOM - self.room.available_permits()
+        self.seats - self.room.available_permits()
     }
 
     /// A place, if there is one.

@@ -146,7 +146,7 @@ fn a_quiet_response_is_not_the_peers_silence() {
     let mut exchange = requested(false);
     exchange.responded();
     assert_eq!(due(&exchange), None);
-    exchange.wrote(100, at(500));
+    exchange.unblocked(at(500));
     assert_eq!(due(&exchange), None);
 }
 
@@ -154,7 +154,7 @@ fn a_quiet_response_is_not_the_peers_silence() {
 fn a_reader_that_stops_is_too_slow_after_the_grace() {
     let mut exchange = requested(false);
     exchange.responded();
-    exchange.wrote(100_000, at(2));
+    exchange.taken(100_000, at(2));
     exchange.write_blocked(at(2));
     exchange.write_blocked(at(4));
     assert_eq!(due(&exchange), Some((Wait::ReadRate, 7)));
@@ -165,8 +165,7 @@ fn a_reader_that_took_its_share_may_pause_until_the_stream_idle_timeout() {
     let mut exchange = requested(false);
     exchange.responded();
     exchange.write_blocked(at(2));
-    exchange.wrote(1_000_000, at(3));
-    exchange.write_blocked(at(3));
+    exchange.taken(1_000_000, at(3));
     assert_eq!(due(&exchange), Some((Wait::Peer, 63)));
     assert!(!exchange.is_idle());
 }
@@ -179,7 +178,7 @@ fn an_answer_whose_tail_is_not_taken_keeps_the_connection_from_being_idle() {
     exchange.answered(at(3));
     assert!(!exchange.is_idle());
     assert_eq!(due(&exchange), Some((Wait::ReadRate, 8)));
-    exchange.wrote(10, at(4));
+    exchange.unblocked(at(4));
     assert_eq!(due(&exchange), Some((Wait::NextRequest, 78)));
 }
 

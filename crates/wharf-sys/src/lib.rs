@@ -1,0 +1,66 @@
+//! What wharf asks of the kernel that no safe crate offers.
+//!
+//! The only crate of the project with unsafe code, and it has one block of it. It knows sockets and
+//! nothing else.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::ioctl::{Getter, Opcode, ioctl};
+
+/// `SIOCOUTQ` of `<linux/sockios.h>`, the same number as `TIOCOUTQ`.
+const SIOCOUTQ: Opcode = 0x5411;
+
+/// How many bytes that were written to a connected TCP socket its peer has not acknowledged: those
+/// on the way and those not sent yet (tcp(7), `SIOCOUTQ`). What has been written less this is what
+/// the peer's kernel has taken.
+///
+/// # Errors
+///
+/// What the kernel says of a socket that is none, or that listens.
+pub fn unacknowledged(socket: impl AsFd) -> io::Result<u64> {
+    // SAFETY: SIOCOUTQ takes a pointer to a C int, writes one and reads nothing (tcp(7)); `Getter`
+    // gives it room for exactly that, and `AsFd` a descriptor that is open for the call.
+    let bytes = unsafe { ioctl(socket, Getter::<SIOCOUTQ, std::ffi::c_int>::new()) }?;
+    // The kernel answers with a length.
+    Ok(u64::try_from(bytes).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use super::unacknowledged;
+
+    #[test]
+    fn what_the_peer_does_not_read_stays_unacknowledged_until_it_does() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut ours, _) = listener.accept().unwrap();
+        assert_eq!(unacknowledged(&ours).unwrap(), 0);
+        ours.set_nonblocking(true).unwrap();
+        let mut written = 0;
+        while let Ok(n) = ours.write(&[0; 8192]) {
+            written += n as u64;
+        }
+        let waiting = unacknowledged(&ours).unwrap();
+        assert!(waiting > 0 && waiting <= written, "{waiting} of {written}");
+        let mut taken = vec![0; usize::try_from(written).unwrap()];
+        peer.read_exact(&mut taken).unwrap();
+        // The last acknowledgement may be delayed by the peer's kernel for 40 ms.
+        ours.set_nonblocking(false).unwrap();
+        for _ in 0..200 {
+            if unacknowledged(&ours).unwrap() == 0 {
+                return;
+            }
+            // A moment that needs no sleep: one byte back and forth.
+            peer.write_all(b"x").unwrap();
+            ours.read_exact(&mut [0]).unwrap();
+        }
+        panic!(
+            "{} bytes are not acknowledged",
+            unacknowledged(&ours).unwrap()
+        );
+    }
+}
