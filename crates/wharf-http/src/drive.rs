@@ -72,6 +72,17 @@ where
     T: Transport,
     S: App,
 {
+    let mut driver = Driver::new(wire, handle, shared);
+    // Until there is a request to parse, hyper and its buffers are not there either: a connection
+    // that says nothing costs its record and its task.
+    let mut first = pin!(std::future::poll_fn(|cx| wire
+        .lock()
+        .poll_request(cx)
+        .map(Ok)));
+    let waited = std::future::poll_fn(|cx| driver.poll(cx, first.as_mut())).await;
+    if !matches!(waited, End::Finished(Ok(()))) || !wire.lock().has_request() {
+        return waited;
+    }
     let settings = wire.lock().settings;
     let service = Watched {
         app,
@@ -84,7 +95,6 @@ where
         .serve_connection(io, service)
         .with_upgrades();
     let mut codec = pin!(codec);
-    let mut driver = Driver::new(wire, handle, shared);
     std::future::poll_fn(|cx| driver.poll(cx, codec.as_mut())).await
 }
 

@@ -124,6 +124,37 @@ impl<T: Transport> Wire<T> {
         self.violation.filter(|_| before == 0)
     }
 
+    /// Whether there is something for the codec to parse.
+    pub(crate) fn has_request(&self) -> bool {
+        self.passed > 0
+    }
+
+    /// Waits, without a codec, until there is something for it or the peer has gone.
+    pub(crate) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.passed == 0 {
+            if self.violation.is_some() {
+                return Poll::Pending;
+            }
+            match ready!(self.read_into_stash(cx)) {
+                Ok(Read::Closed) => {
+                    self.closed();
+                    break;
+                }
+                Ok(Read::Given | Read::Kept) => {}
+                Err(error) => {
+                    self.fate.error.get_or_insert(error.kind());
+                    break;
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn closed(&mut self) {
+        self.fate.read_closed = true;
+        self.fate.left_amid = self.exchange.outstanding() > 0 || self.exchange.in_head();
+    }
+
     /// Whether received bytes wait here for the codec.
     pub(crate) fn is_drained(&self) -> bool {
         self.stash.is_empty()
@@ -191,9 +222,7 @@ impl<T: Transport> Wire<T> {
                 Ok(Read::Given) => return Poll::Ready(Ok(())),
                 Ok(Read::Kept) => {}
                 Ok(Read::Closed) => {
-                    self.fate.read_closed = true;
-                    self.fate.left_amid =
-                        self.exchange.outstanding() > 0 || self.exchange.in_head();
+                    self.closed();
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) => {
