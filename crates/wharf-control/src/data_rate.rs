@@ -83,6 +83,10 @@ impl RateMeter {
 
     /// When the peer will be too slow if nothing more comes: the average falls under the minimum
     /// and the grace is used up. [`Timestamp::MAX`], never, while it is not waited for.
+    ///
+    /// Bytes pay for time, but not for more than has been waited already, and the grace: what
+    /// disappears at once into the buffers of a peer that then stops buys it nothing, while one that
+    /// has kept up for a minute may pause for a minute.
     pub fn due_at(&self, min: MinDataRate) -> Timestamp {
         let Some(since) = self.waiting_since else {
             return Timestamp::MAX;
@@ -90,7 +94,9 @@ impl RateMeter {
         let paid =
             u128::from(self.bytes) * NANOS_PER_SECOND / u128::from(min.bytes_per_second.get());
         let paid = u64::try_from(paid).map_or(Duration::MAX, Duration::from_nanos);
-        since.after(paid.max(min.grace).saturating_sub(self.waited))
+        let earned = self.waited.saturating_mul(2).saturating_add(min.grace);
+        let allowed = paid.min(earned).max(min.grace);
+        since.after(allowed.saturating_sub(self.waited))
     }
 
     /// Whether the peer is too slow now: `Some` from [`due_at`](Self::due_at) on.
@@ -146,10 +152,23 @@ mod tests {
     fn what_was_delivered_buys_time_on_average() {
         let mut meter = RateMeter::new();
         meter.waiting(at(0));
-        meter.delivered(2_400, at(1_000));
-        // Ten seconds are paid, one of them was waited.
-        meter.waiting(at(1_000));
+        meter.delivered(2_400, at(4_000));
+        // Ten seconds are paid, four of them were waited.
+        meter.waiting(at(4_000));
         assert_eq!(meter.due_at(MinDataRate::default()), at(10_000));
+    }
+
+    #[test]
+    fn what_fills_a_buffer_at_once_buys_no_more_than_the_grace() {
+        let mut meter = RateMeter::new();
+        meter.waiting(at(0));
+        meter.delivered(4 << 20, at(0));
+        meter.waiting(at(0));
+        assert_eq!(meter.due_at(MinDataRate::default()), at(5_000));
+        // Who has kept up for a minute may pause for one, and the grace.
+        meter.delivered(4 << 20, at(60_000));
+        meter.waiting(at(60_000));
+        assert_eq!(meter.due_at(MinDataRate::default()), at(125_000));
     }
 
     #[test]
@@ -191,7 +210,7 @@ mod tests {
         meter.waiting(at(0));
         meter.delivered(u64::MAX, at(0));
         meter.waiting(at(0));
-        assert_eq!(meter.due_at(MinDataRate::default()), Timestamp::MAX);
+        assert_eq!(meter.due_at(MinDataRate::default()), at(5_000));
         let patient = MinDataRate {
             grace: Duration::MAX,
             ..MinDataRate::default()
@@ -201,7 +220,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_verdict_is_that_of_the_average(
+        fn the_verdict_is_that_of_the_average_within_what_was_earned(
             steps in prop::collection::vec((0..3_u8, 0..2_000_u64, 0..2_000_u64), 0..60),
             rate in 1..5_000_u64,
             grace in 0..10_000_u64,
@@ -211,12 +230,13 @@ mod tests {
                 grace: Duration::from_millis(grace),
             };
             let mut meter = RateMeter::new();
-            let (mut now, mut waited, mut delivered) = (0, 0, 0);
+            let (mut now, mut waited, mut delivered, mut done) = (0, 0, 0, 0);
             let mut owes = false;
             for (kind, pause, bytes) in steps {
                 now += pause;
                 waited += if owes { pause } else { 0 };
-                let late = owes && waited >= grace && delivered * 1_000 <= waited * rate;
+                let spent = delivered * 1_000 <= waited * rate || waited >= 2 * done + grace;
+                let late = owes && waited >= grace && spent;
                 prop_assert_eq!(meter.verdict(min, at(now)).is_some(), late);
                 prop_assert_eq!(meter.due_at(min) <= at(now), late);
                 match kind {
@@ -226,6 +246,7 @@ mod tests {
                 }
                 delivered += if kind == 1 && owes { bytes } else { 0 };
                 owes = kind == 0;
+                done = if owes { done } else { waited };
             }
         }
     }

@@ -23,7 +23,7 @@ use flap::Flap;
 use load::Load;
 use trend::Trend;
 
-/// The health of one pool (the seed's four states, with the hysteresis of `research/control.md` 7.5).
+/// The health of one pool, in four states with hysteresis.
 ///
 /// A change for the worse happens in the window that proves it, and may skip a level. A change for
 /// the better needs a run of good windows and a minimum dwell, and goes one level at a time;

@@ -8,7 +8,7 @@ use crate::ratio::ratio;
 /// One second of measurements, each turned into a utilization: 0 is idle, 1 is all there is.
 ///
 /// Built by naming what is known; a term that is left out (no limit, no objective, nothing
-/// measured) does not count. The weights are those of `research/control.md` 7.5.
+/// measured) does not count. Ratios of failures and rejections weigh double: half of them is the end.
 #[derive(Clone, Debug, Default)]
 pub struct HealthWindow {
     terms: [Option<Term>; TERMS.len()],
