@@ -141,7 +141,7 @@ async fn start(
     logs: &Logs,
     descriptors: Option<u64>,
 ) -> Result<Running, ServeError> {
-    let found = descriptors::connections_within(descriptors);
+    let found = descriptors.and_then(wharf_http::max_connections_for);
     let limits = config.limits.scope(found);
     if let (Some(asked), Some(found)) = (limits.max_connections, found)
         && asked > found

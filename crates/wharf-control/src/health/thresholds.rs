@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// When a [`HealthMachine`](crate::HealthMachine) changes its mind. Windows are one second each.
 ///
-/// The anti-flap tools and most numbers are those in the field (Envoy, HAProxy, Kubernetes, finagle):
+/// The anti-flap tools and most numbers are those in the field (Envoy, `HAProxy`, Kubernetes, finagle):
 /// separate enter and exit thresholds, N of M windows, a least number of samples (finagle 5,
 /// Envoy and YARP 10, here 20), a minimum dwell, and RFC 2439's penalty for flapping.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -39,7 +39,7 @@ fn server_values(config: &Config) -> Vec<(Key, Value)> {
 
 fn limit_values(config: &Config) -> Vec<(Key, Value)> {
     let connections = match config.limits.max_connections {
-        Auto::Found => descriptors::connections_within(descriptors::hard_limit()),
+        Auto::Found => descriptors::hard_limit().and_then(wharf_http::max_connections_for),
         Auto::Set(count) => Some(count),
     };
     let connections = connections.map(|count| i64::from(count.get()));
