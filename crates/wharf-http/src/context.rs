@@ -1,9 +1,9 @@
 //! [`Context`]: what every connection of one listener shares.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
-use wharf_pool::{Cidr, Clock, Pool};
+use wharf_pool::{Cidr, Clock, CloseReason, Command, Pool};
 
 use crate::connection::HttpConnection;
 use crate::drain::{DrainSettings, Goodbyes};
@@ -40,16 +40,43 @@ impl Context {
     }
 }
 
-/// Set once, when the server begins to drain: it still serves, and says that it will not for long.
+/// How far the end of the server has come. It only goes on.
 #[derive(Debug, Default)]
-pub(crate) struct Lame(AtomicBool);
+pub(crate) struct Lame(AtomicU8);
+
+/// It still serves, and says that it will not for long.
+const LAME: u8 = 1;
+/// Its connections are asked to finish.
+const LEAVING: u8 = 2;
+/// Nobody holds it any more.
+const ABANDONED: u8 = 3;
 
 impl Lame {
+    /// From now on every answer is the last of its connection.
     pub(crate) fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.fetch_max(LAME, Ordering::Relaxed);
+    }
+
+    /// From now on newcomers are asked to finish, as those that were there before.
+    pub(crate) fn leave(&self) {
+        self.0.fetch_max(LEAVING, Ordering::Relaxed);
+    }
+
+    /// From now on newcomers are cut.
+    pub(crate) fn abandon(&self) {
+        self.0.fetch_max(ABANDONED, Ordering::Relaxed);
     }
 
     fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(Ordering::Relaxed) >= LAME
+    }
+
+    /// What a connection is told that was not there when all were told.
+    pub(crate) fn for_newcomers(&self) -> Option<Command> {
+        match self.0.load(Ordering::Relaxed) {
+            LEAVING => Some(Command::Finish(CloseReason::Drained)),
+            ABANDONED => Some(Command::Abort(CloseReason::DrainDeadline)),
+            _ => None,
+        }
     }
 }

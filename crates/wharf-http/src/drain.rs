@@ -52,6 +52,7 @@ impl DrainSettings {
         Goodbyes {
             linger: self.linger.min(self.timeout / 2),
             spread: Duration::from_millis(500).min(self.timeout / 4),
+            latest: self.timeout / 4 * 3,
         }
     }
 }
@@ -61,6 +62,8 @@ impl DrainSettings {
 pub(crate) struct Goodbyes {
     pub(crate) linger: Duration,
     pub(crate) spread: Duration,
+    /// After that no idle connection is waited for.
+    pub(crate) latest: Duration,
 }
 
 /// What a drain has done.
@@ -112,6 +115,8 @@ impl Drain {
         let _ = timeout_at(deadline, self.acceptors.wait()).await;
 
         self.enter("finishing");
+        // First the newcomers, then those that are here: nobody is between the two.
+        self.lame.leave();
         let asked = self.registry.close_all(CloseReason::Drained);
         self.connections.close();
         let mut cut = 0;

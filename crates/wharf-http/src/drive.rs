@@ -17,12 +17,12 @@ use hyper::server::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 use wharf_control::jittered;
-use wharf_pool::{CloseReason, Command, ConnectionHandle, Timestamp, Tracked};
+use wharf_pool::{CloseReason, Command, ConnectionHandle, TICK, Timestamp, Tracked};
 
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
-use crate::http1::{Settings, SharedWire, Violation, Watched, Wire};
+use crate::http1::{Link, Settings, SharedWire, Violation, Watched, Wire};
 use crate::proxy;
 use crate::transport::Transport;
 use goodbye::Goodbye;
@@ -47,6 +47,11 @@ where
     S: App,
 {
     let handle = io.handle().clone();
+    match shared.lame.for_newcomers() {
+        Some(Command::Abort(reason)) => handle.abort(reason),
+        Some(command) => handle.begin_close(command.reason()),
+        None => {}
+    }
     let early = match proxy::announced(&mut io, &shared).await {
         Ok(early) => early,
         Err(reason) => {
@@ -57,8 +62,23 @@ where
     };
     let settings = Settings::of(&shared.pool);
     let wire = SharedWire::new(Wire::new(io, Arc::clone(&shared.clock), settings, early));
+    let fuse = Fuse(&handle);
     let ended = serve(&wire, &handle, app, &shared).await;
+    drop(fuse);
     farewell::say(wire, &handle, ended).await;
+}
+
+/// Names the reason when the application panics where nobody catches it, such as in the drop of a
+/// body: the wire, which counts the end, is dropped after this.
+struct Fuse<'a>(&'a ConnectionHandle<HttpConnection>);
+
+impl Drop for Fuse<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(connection = %self.0.id(), "a panic ends the connection");
+            self.0.conclude(CloseReason::Panic);
+        }
+    }
 }
 
 /// Serves HTTP/1.1 until something ends it; hyper and the handler are gone afterwards.
@@ -87,8 +107,10 @@ where
     let service = Watched {
         app,
         wire: wire.clone(),
-        handle: handle.clone(),
-        shared: Arc::clone(shared),
+        link: Arc::new(Link {
+            handle: handle.clone(),
+            shared: Arc::clone(shared),
+        }),
     };
     let io = TokioIo::new(wire.clone());
     let codec = builder(&settings)
@@ -268,9 +290,11 @@ impl<'a, T: Transport> Driver<'a, T> {
         let goodbye = self
             .goodbye
             .as_ref()
-            .and_then(|it| it.deadline(wire.exchange.is_idle()));
+            .and_then(|it| it.deadline(&wire.exchange));
         let exchange = wire.exchange.deadline(&wire.settings.timeouts);
-        if age.is_some_and(|age| age <= now) {
+        // What a deadline counts from may be a tick older than the coarse clock says.
+        let past = |at: Timestamp| at.after(TICK) <= now;
+        if age.is_some_and(past) {
             drop(wire);
             self.handle.begin_close(CloseReason::MaxAge);
             return Judgement::PollAgain;
@@ -278,7 +302,7 @@ impl<'a, T: Transport> Driver<'a, T> {
         if let Some(due) = goodbye.filter(|goodbye| goodbye.at <= now) {
             return Judgement::End(due.end());
         }
-        if let Some(due) = exchange.filter(|deadline| deadline.is_due(now)) {
+        if let Some(due) = exchange.filter(|deadline| past(deadline.at)) {
             return verdict::on(due.wait, &mut wire);
         }
         let look = wire.exchange.is_writing().then(|| now.after(LOOK));

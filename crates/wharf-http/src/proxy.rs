@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use tokio::io::AsyncReadExt;
-use wharf_pool::{CloseReason, Command, Tracked};
+use wharf_pool::{CloseReason, Command, TICK, Tracked};
 
 use crate::connection::HttpConnection;
 use crate::context::Context;
@@ -29,7 +29,8 @@ pub(crate) async fn announced<T: Transport>(
         return Ok(Vec::new());
     }
     let handle = io.handle().clone();
-    let deadline = handle
+    let mut late = CloseReason::ProxyProtocol;
+    let mut deadline = handle
         .opened()
         .after(shared.pool.config().common.connection_timeout);
     handle.set_deadline(deadline);
@@ -39,13 +40,20 @@ pub(crate) async fn announced<T: Transport>(
         std::future::poll_fn(|cx| {
             handle.control().register(cx);
             match handle.command() {
+                // Its request may be on the way, as that of any other.
+                Some(Command::Finish(CloseReason::Drained)) if late == CloseReason::Drained => {}
+                Some(Command::Finish(CloseReason::Drained)) => {
+                    late = CloseReason::Drained;
+                    deadline = deadline.min(shared.clock.now().after(shared.goodbyes.linger));
+                    handle.set_deadline(deadline);
+                }
                 Some(Command::Abort(reason) | Command::Finish(reason)) => {
                     return Poll::Ready(Err(reason));
                 }
-                _ if deadline <= shared.clock.now() => {
-                    return Poll::Ready(Err(CloseReason::ProxyProtocol));
-                }
                 _ => {}
+            }
+            if deadline.after(TICK) <= shared.clock.now() {
+                return Poll::Ready(Err(late));
             }
             reading.as_mut().poll(cx)
         })

@@ -28,6 +28,9 @@ struct Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.drain.closing.cancel();
+        // Nothing keeps time from now on, so nobody may stay: not those that are here, not those
+        // that a lobby or a backlog still lets in.
+        self.drain.lame.abandon();
         let abort = wharf_pool::CloseReason::DrainDeadline;
         self.drain
             .registry

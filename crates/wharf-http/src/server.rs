@@ -74,6 +74,7 @@ struct Bound {
     lobby: Lobby,
     connections: TaskTracker,
     closing: CancellationToken,
+    backlog: u32,
 }
 
 impl ListenerSetup {
@@ -196,6 +197,7 @@ impl ServerBuilder {
                 lobby,
                 connections: tasks,
                 closing,
+                backlog,
             } = bound;
             let acceptor = Acceptor {
                 listener,
@@ -204,6 +206,7 @@ impl ServerBuilder {
                 lobby,
                 tasks,
                 closing,
+                backlog,
             };
             Box::pin(acceptor.run(socket))
         });
@@ -241,16 +244,6 @@ impl ServerBuilder {
         for (setup, start) in self.listeners {
             let name = setup.name.clone();
             let bound = open(setup, &drain, self.observer.clone(), listeners)?;
-            opened.push((name, bound, start));
-        }
-        let ticker = TaskTracker::new();
-        let stop_ticking = CancellationToken::new();
-        ticker.spawn({
-            let (registry, stop) = (registry.clone(), stop_ticking.clone());
-            async move { stop.run_until_cancelled(tick(registry)).await }
-        });
-        let mut listening = Vec::new();
-        for (name, bound, start) in opened {
             let address = bound
                 .socket
                 .local_addr()
@@ -259,6 +252,16 @@ impl ServerBuilder {
                     address: "its socket".to_owned(),
                     source,
                 })?;
+            opened.push((name, address, bound, start));
+        }
+        let ticker = TaskTracker::new();
+        let stop_ticking = CancellationToken::new();
+        ticker.spawn({
+            let (registry, stop) = (registry.clone(), stop_ticking.clone());
+            async move { stop.run_until_cancelled(tick(registry)).await }
+        });
+        let mut listening = Vec::new();
+        for (name, address, bound, start) in opened {
             listening.push((name, address, bound.lobby.clone()));
             drain.acceptors.spawn(start(bound));
         }
@@ -327,6 +330,7 @@ fn open(
         lobby: Lobby::new(listeners),
         connections: drain.connections.clone(),
         closing: drain.closing.clone(),
+        backlog: tcp.backlog.get(),
     })
 }
 

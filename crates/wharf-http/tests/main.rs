@@ -3,6 +3,7 @@
 mod admission;
 mod deadlines;
 mod drain;
+mod endings;
 mod requests;
 mod support;
 mod upgrade;

@@ -4,6 +4,9 @@
 //! overtake the answer. So our direction is closed first, and the peer's is read to its end for a
 //! short while.
 
+use std::future::poll_fn;
+use std::sync::{Mutex, PoisonError, Weak};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -152,11 +155,13 @@ fn reason_of<T: Transport>(
         Some(_) => return CloseReason::PeerReset,
         None => {}
     }
+    if *left_amid {
+        return CloseReason::PeerReset;
+    }
     if let Some(reason) = said_close {
         return *reason;
     }
     match result {
-        _ if *left_amid => CloseReason::PeerReset,
         _ if *read_closed => CloseReason::ClientClosed,
         Err(error) if error.is_parse() => CloseReason::BadRequest,
         Err(_) => CloseReason::ProtocolError,
@@ -172,22 +177,43 @@ async fn outlive<T: Transport>(wire: SharedWire<T>, handle: &ConnectionHandle<Ht
     let grace = wire.lock().settings.max_age_grace;
     let view = wire.downgrade();
     drop(wire);
-    let mut told = handle.control().told().await;
+    let Some(mut told) = heard(&view, handle, |_| true).await else {
+        return;
+    };
     if let Command::Finish(reason) = told {
-        if reason == CloseReason::Drained {
+        let aborted = heard(&view, handle, |it| matches!(it, Command::Abort(_)));
+        let ended = if reason == CloseReason::Drained {
             // The drain has a deadline for all.
-            handle.control().aborted().await;
+            aborted.await
         } else {
-            // In time or not, it is over.
-            timeout(grace, handle.control().aborted()).await.ok();
-        }
-        told = handle.command().unwrap_or(told);
+            timeout(grace, aborted).await.unwrap_or(Some(told))
+        };
+        let Some(command) = ended else { return };
+        told = command;
     }
-    let reason = told.reason();
     if let Some(wire) = view.upgrade() {
-        handle.conclude(reason);
-        wire.lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .cut_tunnel();
+        handle.conclude(told.reason());
+        let mut wire = wire.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = wire.cut_tunnel();
+        drop(wire);
+        waiting.into_iter().flatten().for_each(Waker::wake);
     }
+}
+
+/// Waits for a command that matters; `None` once the bytes are gone.
+async fn heard<T>(
+    view: &Weak<Mutex<Wire<T>>>,
+    handle: &ConnectionHandle<HttpConnection>,
+    matters: impl Fn(Command) -> bool,
+) -> Option<Command> {
+    poll_fn(|cx| {
+        // The wire wakes this task when it is dropped.
+        handle.control().register(cx);
+        if view.strong_count() == 0 {
+            return Poll::Ready(None);
+        }
+        let command = handle.command().filter(|it| matters(*it));
+        command.map_or(Poll::Pending, |it| Poll::Ready(Some(it)))
+    })
+    .await
 }

@@ -20,6 +20,8 @@ use crate::context::Lame;
 use crate::drain::DrainSettings;
 use crate::ticker::tick;
 
+mod order;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A pool with a ticking clock, and connections in memory.
@@ -60,7 +62,12 @@ impl Harbour {
 
     /// A connection that is being served, as its peer holds it.
     fn connect(&self) -> DuplexStream {
-        let (peer, ours) = duplex(64 * 1024);
+        self.connect_over(64 * 1024)
+    }
+
+    /// The same, with room for so many bytes on the way.
+    fn connect_over(&self, room: usize) -> DuplexStream {
+        let (peer, ours) = duplex(room);
         let address: SocketAddr = "192.0.2.1:1000".parse().unwrap();
         let guard = self
             .pool
@@ -104,8 +111,36 @@ async fn answer(request: Request<Incoming>) -> Result<Response<TestBody>, hyper:
             });
             StreamBody::new(parts).boxed_unsync()
         }
+        "204" | "304" => {
+            let mut response = Response::new(Full::from("not to be sent").boxed_unsync());
+            *response.status_mut() = action.parse().unwrap();
+            return Ok(response);
+        }
+        "large" => Full::from(vec![b'x'; 8192]).boxed_unsync(),
+        "panic-in-drop" => PanicsInDrop.boxed_unsync(),
         _ => Full::from(body.len().to_string()).boxed_unsync(),
     }))
+}
+
+/// A body that cannot even be let go.
+struct PanicsInDrop;
+
+impl http_body::Body for PanicsInDrop {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+}
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "as asked");
+    }
 }
 
 async fn until_closed(peer: &mut DuplexStream) -> String {

@@ -105,6 +105,11 @@ impl Exchange {
     pub(crate) fn head_complete(&mut self, body: bool, now: Timestamp) {
         self.heads += 1;
         self.head_since = None;
+        if let Response::Owed { since, .. } = &mut self.response {
+            // The request in hand is complete, or this could not be another: its handler owes from
+            // its own last byte.
+            *since = (*since).max(self.body.moved);
+        }
         self.body = Body {
             open: body,
             moved: now,
@@ -196,9 +201,10 @@ impl Exchange {
         matches!(self.response, Response::Owed { expired: true, .. })
     }
 
-    /// Whether a response head has been handed over and its end has not.
+    /// Whether something of an answer has been handed over and not all of it has gone out: what is
+    /// said now would be read as a part of it.
     pub(crate) fn is_responding(&self) -> bool {
-        self.response == Response::Started
+        self.response == Response::Started || self.is_writing()
     }
 
     /// Whether part of a head is here.
@@ -208,7 +214,7 @@ impl Exchange {
 
     /// Requests that were received and whose answer has not ended.
     pub(crate) fn outstanding(&self) -> u64 {
-        self.heads - self.answered
+        self.heads.saturating_sub(self.answered)
     }
 
     /// Whether the rest of the latest request's body is still to come.
@@ -226,10 +232,24 @@ impl Exchange {
         self.outstanding() == 0 && self.head_since.is_none() && self.writing.blocked_since.is_none()
     }
 
+    /// Since when nothing is in flight.
+    pub(crate) fn idle_since(&self) -> Option<Timestamp> {
+        self.is_idle().then_some(self.idle_since)
+    }
+
+    /// Whether not even the first request is here.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.heads == 0
+    }
+
     /// What is waited for that is over first.
     pub(crate) fn deadline(&self, limits: &Timeouts) -> Option<Deadline> {
         let first = (self.heads == 0).then_some(self.opened);
-        let idle = (self.heads > 0 && self.is_idle()).then_some(self.idle_since);
+        let idle = self.idle_since().filter(|_| self.heads > 0);
+        // Behind a request in hand a head may take its time: its judgement would be read as the
+        // answer to that request.
+        let head = self.head_since.filter(|_| self.outstanding() == 0);
+        let head = head.map(|since| since.max(self.idle_since));
         let body = self.body.waiting_since.filter(|_| self.body.open);
         let silent = body.filter(|_| self.response != Response::Started);
         let blocked = self.writing.blocked_since;
@@ -243,7 +263,7 @@ impl Exchange {
         let read_rate = rate(&self.writing.rate, blocked).unwrap_or(Timestamp::MAX);
         earliest([
             Deadline::new(Wait::FirstRequest, first, Some(limits.connection)),
-            Deadline::new(Wait::Head, self.head_since, Some(limits.headers)),
+            Deadline::new(Wait::Head, head, Some(limits.headers)),
             self.response_deadline(limits.request),
             Deadline::new(Wait::Peer, silent, limits.stream_idle),
             Deadline::new(Wait::Peer, blocked, limits.stream_idle),

@@ -1,23 +1,31 @@
 //! [`Flight`]: one request in flight, from its head to the last byte of its answer.
 
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode, Uri, Version};
 use tokio::time::Instant;
 use wharf_pool::{CloseReason, Command, ConnId, ConnectionHandle, Outcome, RequestGuard};
 
-use super::wire::SharedWire;
+use super::shared_wire::SharedWire;
+use super::wire::Session;
 use crate::connection::HttpConnection;
 use crate::context::Context;
 use crate::observer::RequestRecord;
 use crate::transport::Transport;
 
+/// What the requests of one connection share. In one record of the connection's own: workers that
+/// each took a reference to the listener's context, for every request, would fight over its counter.
+pub(crate) struct Link {
+    pub(crate) handle: ConnectionHandle<HttpConnection>,
+    pub(crate) shared: Arc<Context>,
+}
+
 /// One request in flight. Its drop is the end of the request, however that comes about.
 pub(crate) struct Flight<T: Transport> {
     wire: SharedWire<T>,
-    handle: ConnectionHandle<HttpConnection>,
-    shared: Arc<Context>,
+    link: Arc<Link>,
     guard: Option<RequestGuard<HttpConnection>>,
     begun: Instant,
     status: Option<StatusCode>,
@@ -49,15 +57,13 @@ impl Recorded {
 impl<T: Transport> Flight<T> {
     pub(crate) fn begin(
         wire: SharedWire<T>,
-        handle: ConnectionHandle<HttpConnection>,
-        shared: Arc<Context>,
+        link: Arc<Link>,
         guard: RequestGuard<HttpConnection>,
         recorded: Option<Recorded>,
     ) -> Self {
         Self {
             wire,
-            handle,
-            shared,
+            link,
             guard: Some(guard),
             begun: Instant::now(),
             status: None,
@@ -68,11 +74,11 @@ impl<T: Transport> Flight<T> {
     }
 
     pub(crate) fn id(&self) -> ConnId {
-        self.handle.id()
+        self.link.handle.id()
     }
 
     pub(crate) fn handle(&self) -> &ConnectionHandle<HttpConnection> {
-        &self.handle
+        &self.link.handle
     }
 
     pub(crate) fn wire(&self) -> &SharedWire<T> {
@@ -85,8 +91,8 @@ impl<T: Transport> Flight<T> {
         if self.is_expired() {
             return Some(CloseReason::RequestTimeout);
         }
-        let told = self.handle.command().map(Command::reason);
-        let lame = || self.shared.is_lame().then_some(CloseReason::Drained);
+        let told = self.link.handle.command().map(Command::reason);
+        let lame = || self.link.shared.is_lame().then_some(CloseReason::Drained);
         told.or(last.then_some(CloseReason::MaxRequests))
             .or_else(lame)
     }
@@ -99,7 +105,14 @@ impl<T: Transport> Flight<T> {
     /// The head of the answer is there.
     pub(crate) fn responded(&mut self, status: StatusCode, upgrade: bool) {
         self.status = Some(status);
-        self.wire.lock().answer_begins(upgrade);
+        let guard = self.guard.take_if(|_| upgrade);
+        let session = guard.map(|guard| Session {
+            guard,
+            outcome: Outcome::of_status(status.as_u16()),
+            took: self.begun.elapsed(),
+        });
+        let reader = self.wire.lock().answer_begins(session);
+        reader.into_iter().for_each(Waker::wake);
     }
 
     pub(crate) fn sent(&mut self, bytes: usize) {
@@ -120,13 +133,13 @@ impl<T: Transport> Flight<T> {
     }
 
     fn observe(&self, took: Duration, outcome: Outcome) {
-        let (Some(observer), Some(recorded)) = (&self.shared.observer, &self.recorded) else {
+        let (Some(observer), Some(recorded)) = (&self.link.shared.observer, &self.recorded) else {
             return;
         };
         observer.observe(&RequestRecord {
-            connection: self.handle.id(),
-            peer: self.handle.peer(),
-            pool: self.shared.pool.name(),
+            connection: self.link.handle.id(),
+            peer: self.link.handle.peer(),
+            pool: self.link.shared.pool.name(),
             method: &recorded.method,
             target: &recorded.target,
             version: recorded.version,
@@ -143,7 +156,7 @@ impl<T: Transport> Drop for Flight<T> {
     fn drop(&mut self) {
         let broken = {
             let mut wire = self.wire.lock();
-            wire.exchange.answered(self.shared.clock.now());
+            wire.exchange.answered(self.link.shared.clock.now());
             wire.fate.is_broken()
         };
         let took = self.begun.elapsed();

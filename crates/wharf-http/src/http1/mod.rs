@@ -7,6 +7,7 @@
 mod body;
 mod chunked;
 mod exchange;
+mod fate;
 mod fields;
 mod flight;
 mod head;
@@ -18,10 +19,15 @@ mod octets;
 mod oracle;
 mod service;
 mod settings;
+mod shared_wire;
 mod violation;
 mod wire;
 
+pub(crate) use exchange::Exchange;
+pub(crate) use fate::Fate;
+pub(crate) use flight::Link;
 pub(crate) use service::Watched;
 pub(crate) use settings::Settings;
+pub(crate) use shared_wire::SharedWire;
 pub(crate) use violation::Violation;
-pub(crate) use wire::{Fate, SharedWire, Wire};
+pub(crate) use wire::Wire;

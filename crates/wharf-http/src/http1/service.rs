@@ -20,11 +20,10 @@ use tower::util::Oneshot;
 use wharf_pool::{CloseReason, ConnectionHandle};
 
 use super::body::ResponseBody;
-use super::flight::{Flight, Recorded};
-use super::wire::SharedWire;
+use super::flight::{Flight, Link, Recorded};
+use super::shared_wire::SharedWire;
 use crate::app::{App, BoxError};
 use crate::connection::HttpConnection;
-use crate::context::Context as Shared;
 use crate::info::Connected;
 use crate::transport::Transport;
 
@@ -32,8 +31,7 @@ use crate::transport::Transport;
 pub(crate) struct Watched<T, S> {
     pub(crate) app: S,
     pub(crate) wire: SharedWire<T>,
-    pub(crate) handle: ConnectionHandle<HttpConnection>,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) link: Arc<Link>,
 }
 
 impl<T, S> hyper::service::Service<Request<Incoming>> for Watched<T, S>
@@ -46,8 +44,9 @@ where
     type Future = Answer<T, S>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let now = self.shared.clock.now();
-        let served = self.handle.requests() + 1;
+        let Link { handle, shared } = &*self.link;
+        let now = shared.clock.now();
+        let served = handle.requests() + 1;
         let last = {
             let mut wire = self.wire.lock();
             wire.exchange.called(now);
@@ -58,24 +57,13 @@ where
         if served == 1
             && let Some(agent) = request.headers().get(USER_AGENT)
         {
-            self.handle
-                .set_user_agent(&String::from_utf8_lossy(agent.as_bytes()));
+            handle.set_user_agent(&String::from_utf8_lossy(agent.as_bytes()));
         }
-        let recorded = self
-            .shared
-            .observer
-            .is_some()
-            .then(|| Recorded::of(&request));
-        let connected = Connected::new(self.handle.clone(), self.wire.downgrade());
+        let recorded = shared.observer.is_some().then(|| Recorded::of(&request));
+        let connected = Connected::new(handle.clone(), self.wire.downgrade());
         connected.insert_into(request.extensions_mut());
-        let guard = self.handle.begin_request(&self.shared.pool);
-        let flight = Flight::begin(
-            self.wire.clone(),
-            self.handle.clone(),
-            Arc::clone(&self.shared),
-            guard,
-            recorded,
-        );
+        let guard = handle.begin_request(&shared.pool);
+        let flight = Flight::begin(self.wire.clone(), Arc::clone(&self.link), guard, recorded);
         let answer = catch_unwind(AssertUnwindSafe(|| Oneshot::new(self.app.clone(), request)));
         match answer {
             Ok(handler) => Answer {
@@ -84,7 +72,7 @@ where
                 last,
             },
             Err(panic) => {
-                report_panic(&self.handle, &*panic);
+                report_panic(handle, &*panic);
                 Answer {
                     handler: None,
                     flight: Some(flight),

@@ -7,13 +7,15 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wharf_pool::{Clock, CloseReason, Timestamp, Tracked};
+use wharf_pool::{Clock, Outcome, RequestGuard, Timestamp, Tracked};
 
 use super::exchange::Exchange;
+use super::fate::Fate;
 use super::head::{BodyFraming, Head};
 use super::meter::{Meter, Piece, Place};
 use super::settings::Settings;
@@ -43,38 +45,16 @@ pub(crate) struct Wire<T> {
     taken: Option<u64>,
     /// Who asked for bytes that are held until the handler has decided whose they are.
     held_from: Option<Waker>,
+    /// The request whose answer opened the tunnel: it is in flight until the last byte.
+    session: Option<Box<Session>>,
 }
 
-/// What became of the connection, as far as its two directions and its answers tell.
-#[derive(Debug, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "independent facts, each set once"
-)]
-pub(crate) struct Fate {
-    /// The peer has closed its direction.
-    pub(crate) read_closed: bool,
-    /// It did so in the middle of an exchange.
-    pub(crate) left_amid: bool,
-    /// The peer asked for this connection to end with the answer to its last request.
-    pub(crate) peer_ends: bool,
-    /// The socket failed.
-    pub(crate) error: Option<io::ErrorKind>,
-    /// An answer said that it is the last, for this reason.
-    pub(crate) said_close: Option<CloseReason>,
-    /// The application's body panicked.
-    pub(crate) panicked: bool,
-    /// The application's body failed.
-    pub(crate) app_failed: bool,
-    /// The driver has given the connection up.
-    pub(crate) cut: bool,
-}
-
-impl Fate {
-    /// Whether an answer that is not complete will never be.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.cut || self.read_closed || self.panicked || self.app_failed || self.error.is_some()
-    }
+/// A request that became another protocol, and what its handshake came to.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) guard: RequestGuard<HttpConnection>,
+    pub(crate) outcome: Outcome,
+    pub(crate) took: Duration,
 }
 
 /// What an upgrade leaves behind.
@@ -112,6 +92,7 @@ impl<T: Transport> Wire<T> {
             tunnel: Tunnel::None,
             taken: None,
             held_from: None,
+            session: None,
         };
         wire.scan_stash();
         wire
@@ -121,7 +102,8 @@ impl<T: Transport> Wire<T> {
     pub(crate) fn refused(&self) -> Option<Violation> {
         let own = u64::from(self.exchange.in_body());
         let before = self.exchange.outstanding().saturating_sub(own);
-        self.violation.filter(|_| before == 0)
+        let answered = before == 0 && !self.exchange.is_writing();
+        self.violation.filter(|_| answered)
     }
 
     /// Whether there is something for the codec to parse.
@@ -161,10 +143,14 @@ impl<T: Transport> Wire<T> {
     }
 
     /// The answer to the request in hand begins: 101 opens the tunnel, all else releases what the
-    /// meter held back behind a request for an upgrade.
-    pub(crate) fn answer_begins(&mut self, upgrade: bool) {
+    /// meter held back behind a request for an upgrade. Returns who waits for that, to be woken
+    /// without the lock.
+    #[must_use]
+    pub(crate) fn answer_begins(&mut self, upgrade: Option<Session>) -> Option<Waker> {
         self.exchange.responded();
-        if upgrade {
+        let held = self.meter.place() == Place::Held;
+        if let Some(session) = upgrade {
+            self.session = Some(Box::new(session));
             self.meter.upgraded();
             self.tunnel = Tunnel::Open {
                 reader: None,
@@ -173,10 +159,11 @@ impl<T: Transport> Wire<T> {
         } else {
             self.meter.not_upgraded();
         }
-        if let Some(reader) = self.held_from.take() {
+        // Also where nobody has asked for them: they will not come from the socket again.
+        if held || self.is_tunnel() {
             self.scan_stash();
-            reader.wake();
         }
+        self.held_from.take()
     }
 
     /// Whether an upgrade has taken the bytes away from the codec.
@@ -184,12 +171,20 @@ impl<T: Transport> Wire<T> {
         !matches!(self.tunnel, Tunnel::None)
     }
 
-    /// Ends an upgraded connection: whoever holds the bytes sees both directions fail.
-    pub(crate) fn cut_tunnel(&mut self) {
-        let tunnel = std::mem::replace(&mut self.tunnel, Tunnel::Cut);
-        if let Tunnel::Open { reader, writer } = tunnel {
-            reader.into_iter().chain(writer).for_each(Waker::wake);
+    /// Ends an upgraded connection: whoever holds the bytes sees both directions fail, and is to be
+    /// woken, without the lock.
+    #[must_use]
+    pub(crate) fn cut_tunnel(&mut self) -> [Option<Waker>; 2] {
+        // Whoever holds them may let them go late, and what is unsent then is nobody's any more.
+        self.io.get_ref().reset_on_drop();
+        match std::mem::replace(&mut self.tunnel, Tunnel::Cut) {
+            Tunnel::Open { reader, writer } => [reader, writer],
+            Tunnel::None | Tunnel::Cut => [None, None],
         }
+    }
+
+    pub(super) fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
     }
 
     /// The bytes beneath, for what is said after the codec is gone.
@@ -197,7 +192,11 @@ impl<T: Transport> Wire<T> {
         &mut self.io
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             if let Tunnel::Cut = self.tunnel {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -365,7 +364,7 @@ impl<T: Transport> Wire<T> {
             .map(|waiting| sent.saturating_sub(waiting))
     }
 
-    fn poll_write(
+    pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         write: impl FnOnce(
@@ -400,6 +399,16 @@ impl<T: Transport> Wire<T> {
     }
 }
 
+impl<T> Drop for Wire<T> {
+    fn drop(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.guard.end(session.outcome, session.took);
+            // The driver waits for the end of the bytes that it has given away.
+            self.io.handle().control().wake();
+        }
+    }
+}
+
 /// What a read has brought.
 enum Read {
     /// Bytes for hyper are in its buffer.
@@ -414,87 +423,5 @@ fn keep(slot: &mut Option<Waker>, waker: &Waker) {
     match slot {
         Some(kept) => kept.clone_from(waker),
         None => *slot = Some(waker.clone()),
-    }
-}
-
-/// The wire as hyper, the service and the driver share it.
-///
-/// hyper owns it until the end or an upgrade, the service tells it what was answered, the driver
-/// decides. All three run in one task until an upgrade, so the lock is never contended there.
-pub(crate) struct SharedWire<T>(Arc<Mutex<Wire<T>>>);
-
-impl<T> SharedWire<T> {
-    pub(crate) fn new(wire: Wire<T>) -> Self {
-        Self(Arc::new(Mutex::new(wire)))
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Wire<T>> {
-        // The facts stay true whatever panicked while they were written; the driver ends the rest.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The wire itself, if nobody else shares it.
-    pub(crate) fn into_inner(self) -> Option<Wire<T>> {
-        Arc::into_inner(self.0)
-            .map(|wire| wire.into_inner().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// A view of the wire that does not keep the connection open.
-    pub(crate) fn downgrade(&self) -> std::sync::Weak<Mutex<Wire<T>>> {
-        Arc::downgrade(&self.0)
-    }
-}
-
-impl<T> Clone for SharedWire<T> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<T: Transport> AsyncRead for SharedWire<T> {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.lock().poll_read(cx, buf)
-    }
-}
-
-impl<T: Transport> AsyncWrite for SharedWire<T> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.lock().poll_write(cx, |io, cx| io.poll_write(cx, buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.lock()
-            .poll_write(cx, |io, cx| io.poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.lock().io.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.lock().io).poll_flush(cx)
-    }
-
-    /// hyper says that it has no more to write. Before an upgrade the driver closes the socket, in
-    /// its own order; after one this is the end of our direction.
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut wire = self.lock();
-        if wire.is_tunnel() {
-            Pin::new(&mut wire.io).poll_shutdown(cx)
-        } else {
-            Pin::new(&mut wire.io).poll_flush(cx)
-        }
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Acceptor<S> {
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the listener is to close.
     pub(crate) closing: CancellationToken,
+    /// How many the kernel keeps for us at most.
+    pub(crate) backlog: u32,
 }
 
 /// What the loop remembers from one round to the next.
@@ -86,7 +88,9 @@ impl<S> Acceptor<S> {
             tracing::error!(listener = %self.listener.name(), %error, "the listener has failed");
             return Err(error);
         }
-        self.empty_backlog(socket.into_inner(), &mut state);
+        // It is the listener too, and would keep it open after its last accept.
+        state.spare = None;
+        self.empty_backlog(socket.into_inner(), &state).await;
         Ok(())
     }
 
@@ -119,15 +123,24 @@ impl<S> Acceptor<S> {
         }
     }
 
-    /// Serves what the kernel has already completed the handshake with, without waiting.
-    fn empty_backlog(&self, socket: TcpListener, state: &mut State)
+    /// Serves what the kernel had completed the handshake with when the listener was to close: no
+    /// more than its backlog holds, so newcomers without end do not keep the listener open.
+    async fn empty_backlog(&self, socket: TcpListener, state: &State)
     where
         S: App,
     {
-        while let Ok((stream, peer)) = accept(&socket) {
-            match self.listener.reserve() {
-                Ok(slot) => self.let_in(slot, stream, peer, state),
-                Err(full) => self.turn_away(stream, full),
+        // Linux takes one more than it is told.
+        for n in 0..=self.backlog as usize {
+            match accept(&socket) {
+                Ok((stream, peer)) => match self.listener.reserve() {
+                    Ok(slot) => self.let_in(slot, stream, peer, state),
+                    Err(full) => self.turn_away(stream, full),
+                },
+                Err(error) if is_per_connection(&error) => {}
+                Err(_) => break,
+            }
+            if n % BATCH == BATCH - 1 {
+                tokio::task::yield_now().await;
             }
         }
         drop(socket);
@@ -264,6 +277,7 @@ impl<S> Acceptor<S> {
             lobby: self.lobby.clone(),
             tasks: self.tasks.clone(),
             closing: self.closing.clone(),
+            backlog: self.backlog,
         }
     }
 
@@ -354,7 +368,13 @@ fn accept(socket: &TcpListener) -> io::Result<(OwnedFd, SocketAddr)> {
     let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
     // A TCP socket without a peer's address was reset before it was accepted.
     peer.map(|peer| (stream, peer))
-        .ok_or_else(|| io::ErrorKind::ConnectionAborted.into())
+        .ok_or_else(|| rustix::io::Errno::CONNABORTED.into())
+}
+
+/// Whether an error is about the one connection that was to be accepted, and others wait behind it.
+fn is_per_connection(error: &io::Error) -> bool {
+    error.kind() != io::ErrorKind::WouldBlock
+        && AcceptError::classify(error.raw_os_error()) == AcceptError::PerConnection
 }
 
 fn spare(socket: &TcpListener) -> Option<OwnedFd> {

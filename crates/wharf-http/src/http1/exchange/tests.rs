@@ -82,9 +82,12 @@ fn the_handler_owes_from_the_end_of_the_request() {
     exchange.head_begun(at(5));
     assert_eq!(
         due(&exchange),
-        Some((Wait::Head, 15)),
-        "a pipelined head has its own time"
+        Some((Wait::Response, 21)),
+        "a pipelined head waits for the answer before it"
     );
+    exchange.responded();
+    exchange.answered(at(9));
+    assert_eq!(due(&exchange), Some((Wait::Head, 19)));
 
     let mut exchange = requested(true);
     exchange.read_blocked(at(1));
@@ -113,8 +116,8 @@ fn while_the_body_is_awaited_the_peer_owes_and_not_the_handler() {
     exchange.read_blocked(at(4));
     assert_eq!(
         due(&exchange),
-        Some((Wait::BodyRate, 43)),
-        "what was sent is to its credit"
+        Some((Wait::BodyRate, 11)),
+        "what was sent is to its credit, as far as it was waited for"
     );
 }
 
@@ -165,8 +168,8 @@ fn a_reader_that_took_its_share_may_pause_until_the_stream_idle_timeout() {
     let mut exchange = requested(false);
     exchange.responded();
     exchange.write_blocked(at(2));
-    exchange.taken(1_000_000, at(3));
-    assert_eq!(due(&exchange), Some((Wait::Peer, 63)));
+    exchange.taken(1_000_000, at(100));
+    assert_eq!(due(&exchange), Some((Wait::Peer, 160)));
     assert!(!exchange.is_idle());
 }
 
