@@ -11,7 +11,6 @@ mod verdict;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::Duration;
 
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
@@ -32,9 +31,6 @@ const BUFFER: usize = 64 * 1024;
 
 /// One poll in so many is timed, for the processor share of a pool.
 const SAMPLE: u32 = 64;
-
-/// How often it is looked whether a peer that takes nothing has taken something.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// Serves one connection to its end.
 ///
@@ -305,7 +301,8 @@ impl<'a, T: Transport> Driver<'a, T> {
         if let Some(due) = exchange.filter(|deadline| past(deadline.at)) {
             return verdict::on(due.wait, &mut wire);
         }
-        let look = wire.exchange.is_writing().then(|| now.after(LOOK));
+        // While the peer takes nothing, it is looked at with every turn of the wheel.
+        let look = wire.exchange.is_writing().then_some(now);
         drop(wire);
         let next = [
             look,

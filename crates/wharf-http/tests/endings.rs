@@ -221,3 +221,33 @@ async fn whoever_connects_while_the_server_drains_is_answered_or_refused_by_the_
     let answers: u64 = clients.join_all().await.into_iter().sum();
     assert!(answers > 100, "{answers}");
 }
+
+#[tokio::test]
+async fn a_handler_that_waits_for_a_command_elsewhere_costs_nobody_a_deadline() {
+    use axum::Extension;
+    use wharf_http::Connected;
+    let app = axum::Router::new().route(
+        "/",
+        axum::routing::get(async |Extension(connected): Extension<Connected>| {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the handler's own task, as applications do"
+            )]
+            tokio::spawn(async move { connected.handle().control().told().await });
+            "hello"
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut config = Config::default();
+    config.common.keep_alive_timeout = millis(300);
+    let running = wharf_http::serve(listener, app)
+        .pool(config)
+        .start()
+        .await
+        .unwrap();
+    let mut peer = Peer::connect(address).await;
+    assert_eq!(peer.get("/").await.status, 200);
+    let _ = peer.closed(millis(2000)).await;
+    drop(running);
+}

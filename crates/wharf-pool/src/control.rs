@@ -1,9 +1,11 @@
 //! [`Control`]: how a connection is told to finish, and how it is woken.
 
-use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
+
+use tokio::sync::Notify;
 
 use crate::CloseReason;
 
@@ -35,6 +37,8 @@ pub struct Control {
     /// Which kind of command is there: [`NONE`], [`FINISH`] or [`ABORT`].
     told: AtomicU8,
     inner: Mutex<Inner>,
+    /// Those who only want to hear of a command; the driver has its waker in `inner`.
+    listeners: Notify,
 }
 
 const NONE: u8 = 0;
@@ -72,6 +76,7 @@ impl Control {
         if let Some(waker) = waker {
             waker.wake();
         }
+        self.listeners.notify_waiters();
     }
 
     /// The command given so far.
@@ -96,7 +101,7 @@ impl Control {
         }
     }
 
-    /// Makes `cx`'s task the one that is woken from now on. Call it before looking at
+    /// Makes `cx`'s task, which drives the connection, the one that is woken from now on. Call it before looking at
     /// [`Control::command`]; again only when the task has another waker.
     pub fn register(&self, cx: &Context<'_>) {
         let before = {
@@ -114,34 +119,34 @@ impl Control {
         drop(before);
     }
 
-    /// Waits until the connection is told to finish or to end.
+    /// Waits until the connection is told to finish or to end. Anybody may, as often as they like.
     ///
     /// # Cancel safety
     ///
     /// A command stays until it is read, however often this is dropped.
     pub async fn told(&self) -> Command {
-        poll_fn(|cx| {
-            self.register(cx);
-            self.command().map_or(Poll::Pending, Poll::Ready)
-        })
-        .await
+        self.heard(|| self.command()).await
     }
 
-    /// Waits until the connection is told to end now, or has ended.
+    /// Waits until the connection is told to end now, or has ended. Anybody may.
     ///
     /// # Cancel safety
     ///
     /// The command stays, however often this is dropped.
     pub async fn aborted(&self) {
-        poll_fn(|cx| {
-            self.register(cx);
-            if self.is_aborted() {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+        self.heard(|| self.is_aborted().then_some(())).await;
+    }
+
+    async fn heard<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        loop {
+            let mut told = pin!(self.listeners.notified());
+            // Listening before looking: a command in between is not missed.
+            told.as_mut().enable();
+            if let Some(found) = look() {
+                return found;
             }
-        })
-        .await;
+            told.await;
+        }
     }
 
     /// A panic while this is locked can only come from a waker; the state is whole at any time.

@@ -1,9 +1,11 @@
 //! [`ConnectionHandle`]: how others see and steer a live connection.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 use wharf_control::Timestamp;
 
@@ -13,7 +15,7 @@ use crate::move_reservation::MoveReservation;
 use crate::pool::Pool;
 use crate::request::RequestGuard;
 use crate::slot::Held;
-use crate::{CloseReason, Command, ConnId, Control, ListenerName, Phase, RejectReason};
+use crate::{CloseReason, Command, ConnId, Control, ListenerName, Phase, RejectReason, TICK};
 
 /// The longest user agent that is kept.
 const USER_AGENT_BYTES: usize = 256;
@@ -69,6 +71,11 @@ impl<C: Connection> ConnectionHandle<C> {
     /// Where it stands.
     pub fn phase(&self) -> Phase {
         self.entry.state.load().phase
+    }
+
+    /// Since when it stands there, to the millisecond.
+    pub fn since(&self) -> Timestamp {
+        self.entry.state.load().since
     }
 
     /// When it was opened.
@@ -144,6 +151,30 @@ impl<C: Connection> ConnectionHandle<C> {
     /// never. It is woken after that time and at most two ticks late.
     pub fn set_deadline(&self, deadline: Timestamp) {
         self.entry.shared.wheel.set(&self.entry, deadline);
+    }
+
+    /// Waits until the connection is told to finish or to end, or, with `None`, until the coarse
+    /// clock has passed the deadline. That is asked for again whenever the connection is woken, so
+    /// that one which follows the configuration changes with it.
+    ///
+    /// # Cancel safety
+    ///
+    /// A command stays until it is read, and the last deadline stays set.
+    pub async fn told_or_due(&self, deadline: impl Fn() -> Timestamp) -> Option<Command> {
+        poll_fn(|cx| {
+            self.control().register(cx);
+            if let Some(command) = self.command() {
+                return Poll::Ready(Some(command));
+            }
+            let deadline = deadline();
+            // As in the wheel: what the deadline counts from may be a tick older than it looks.
+            if deadline.after(TICK) <= self.entry.now() {
+                return Poll::Ready(None);
+            }
+            self.set_deadline(deadline);
+            Poll::Pending
+        })
+        .await
     }
 
     /// Counts bytes that came from the peer.

@@ -7,8 +7,42 @@
 //!
 //! Start reading at [`Pool`]: [`Pool::reserve`] gives a [`Slot`], [`Slot::open`] a
 //! [`ConnectionGuard`], and [`Tracked`] puts that into the bytes. Each step consumes the one before,
-//! so that nothing is served without being counted, nor counted twice. `examples/custom_protocol.rs`
-//! is a whole server.
+//! so that nothing is served without being counted, nor counted twice:
+//!
+//! ```
+//! use std::time::Duration;
+//! use wharf_pool::config::PoolConfig;
+//! use wharf_pool::{
+//!     Charge, CloseReason, Endpoints, Outcome, Registry, RejectReason, ScopeLimits, Timestamp,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let registry = Registry::new(ScopeLimits::default());
+//! let mut config = PoolConfig::default();
+//! config.common.max_connections = wharf_pool::config::Count::new(1);
+//! let pool = registry.get_or_create(&"echo/line".parse()?, config)?;
+//! // The crate reads no clock: whoever drives it says what time it is, ten times a second.
+//! registry.tick(Timestamp::after_start(Duration::from_secs(1)), Duration::ZERO);
+//!
+//! let slot = pool.reserve()?;
+//! assert_eq!(pool.reserve().unwrap_err(), RejectReason::PoolLimit);
+//! let ends = Endpoints::new("192.0.2.7:4711".parse()?, "192.0.2.1:80".parse()?);
+//! let guard = slot.open(ends, Charge::Peer, ())?;
+//! // The guard goes into whatever owns the bytes; others see and steer the connection by handles.
+//! let handle = guard.handle();
+//! let request = handle.begin_request(&pool);
+//! request.end(Outcome::Success, Duration::from_millis(3));
+//! handle.begin_close(CloseReason::Drained);
+//!
+//! // However the bytes go, their guard goes with them: that is the one event.
+//! drop(guard);
+//! assert_eq!(pool.active(), 0);
+//! assert!(pool.metrics().closed_by_reason.contains(&(CloseReason::Drained, 1)));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/custom_protocol.rs` is a whole server.
 
 mod books;
 mod cidr;

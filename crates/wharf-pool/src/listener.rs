@@ -74,7 +74,15 @@ impl<C: Connection> Listener<C> {
 
     /// Says which pools a connection can enter first. With exactly one, connections enter it at
     /// their accept; with more they are counted as detecting until it is known which.
+    ///
+    /// The pools are this listener's own.
     pub fn leads_to(&self, pools: &[Pool<C>]) {
+        debug_assert!(
+            pools
+                .iter()
+                .all(|pool| Arc::ptr_eq(&pool.inner().listener, &self.inner)),
+            "a connection is counted at the listener that accepts it"
+        );
         self.entries.store(Arc::new(pools.to_vec()));
         self.inner.shared.tell_freed();
     }

@@ -25,7 +25,7 @@ use crate::handle::ConnectionHandle;
 use crate::listener::ListenerInner;
 use crate::metrics::Stripes;
 use crate::place::Place;
-use crate::shared::Shared;
+use crate::shared::{Clock, Shared};
 use crate::slot::{Charge, Slot};
 use crate::{CloseReason, ConnId, PoolName, RejectReason};
 use health::Watch;
@@ -113,6 +113,11 @@ impl<C: Connection> Pool<C> {
     /// The configuration in force.
     pub fn config(&self) -> Arc<PoolConfig<C::Settings>> {
         self.inner.config.load_full()
+    }
+
+    /// The coarse clock of its registry.
+    pub fn clock(&self) -> Arc<Clock> {
+        Arc::clone(&self.shared().clock)
     }
 
     /// A number that grows with every change of the configuration, so that a driver can keep what

@@ -159,3 +159,5 @@ reasons! {
         Invalid = "invalid",
     }
 }
+
+impl std::error::Error for RejectReason {}

@@ -60,7 +60,7 @@ impl<C: Connection> Registry<C> {
                 }),
                 state: AtomicU8::new(ServingState::Starting as u8),
                 judged: AtomicU64::new(0),
-                lag_nanos: AtomicU64::new(0),
+                lag_nanos: AtomicU64::new(u64::MAX),
             }),
         }
     }
@@ -299,10 +299,12 @@ impl<C: Connection> Registry<C> {
         inner.shared.clock.set(now);
         inner.shared.wheel.turn(now);
         let lag = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
-        let lag = inner.lag_nanos.fetch_max(lag, Ordering::Relaxed).max(lag);
+        // The least of a second: workers that are busy are late every time, a machine that stumbles
+        // is late once.
+        let lag = inner.lag_nanos.fetch_min(lag, Ordering::Relaxed).min(lag);
         let second = now.as_nanos() / 1_000_000_000;
         if inner.judged.fetch_max(second, Ordering::Relaxed) < second {
-            inner.lag_nanos.store(0, Ordering::Relaxed);
+            inner.lag_nanos.store(u64::MAX, Ordering::Relaxed);
             let surroundings = Surroundings {
                 lag: Duration::from_nanos(lag),
                 unavailable: match self.state() {

@@ -39,22 +39,23 @@ impl Key {
 struct Tally(SmallVec<[(ScopeId, u32); 3]>);
 
 impl Tally {
+    fn position(&self, scope: ScopeId) -> Option<usize> {
+        self.0.iter().position(|(there, _)| *there == scope)
+    }
+
     fn held(&self, scope: ScopeId) -> u32 {
-        self.0
-            .iter()
-            .find(|(s, _)| *s == scope)
-            .map_or(0, |(_, held)| *held)
+        self.position(scope).map_or(0, |at| self.0[at].1)
     }
 
     fn add(&mut self, scope: ScopeId) {
-        match self.0.iter_mut().find(|(s, _)| *s == scope) {
-            Some((_, held)) => *held += 1,
+        match self.position(scope) {
+            Some(at) => self.0[at].1 += 1,
             None => self.0.push((scope, 1)),
         }
     }
 
     fn remove(&mut self, scope: ScopeId) {
-        if let Some(at) = self.0.iter().position(|(s, _)| *s == scope) {
+        if let Some(at) = self.position(scope) {
             self.0[at].1 -= 1;
             if self.0[at].1 == 0 {
                 self.0.swap_remove(at);
@@ -80,9 +81,8 @@ impl Sources {
     pub(super) fn add(&mut self, source: Source, scopes: &[ScopeId]) {
         match self.0.entry(Key::of(source)) {
             Entry::Occupied(mut there) => {
-                let tally = there.get_mut();
                 for scope in scopes {
-                    tally.add(*scope);
+                    there.get_mut().add(*scope);
                 }
             }
             Entry::Vacant(place) => {

@@ -200,19 +200,19 @@ impl Patch for () {
 macro_rules! settings {
     (
         $(#[$outer:meta])*
-        pub struct $name:ident, $patch:ident {
+        $vis:vis struct $name:ident, $patch:ident {
             $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr, $applies:ident;)+
         }
     ) => {
         $(#[$outer])*
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
-        pub struct $name { $($(#[doc = $doc])+ pub $key: $type,)+ }
+        $vis struct $name { $($(#[doc = $doc])+ pub $key: $type,)+ }
 
         #[doc = concat!("A change of some of [`", stringify!($name), "`].")]
         #[derive(Clone, Debug, Default)]
         #[non_exhaustive]
-        pub struct $patch {
+        $vis struct $patch {
             $(#[doc = concat!("What becomes of `", stringify!($key), "`.")]
             pub $key: $crate::config::Change<$type>,)+
         }

@@ -26,6 +26,7 @@ fn a_bare_number_is_no_duration_and_zero_is_no_limit() {
         ("keep_alive_timeout", Value::Integer(75)),
         ("keep_alive_timeout", Value::text("75")),
         ("keep_alive_timeout", Value::text("0s")),
+        ("keep_alive_timeout", Value::text("1500us")),
         ("keep_alive_timeout", Value::text("off")),
         ("min_data_rate", Value::Integer(240)),
         ("max_connections", Value::Integer(0)),

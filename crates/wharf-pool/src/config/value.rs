@@ -48,6 +48,18 @@ impl Value {
     }
 }
 
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(n: i64) -> Self {
+        Self::Integer(n)
+    }
+}
+
 impl fmt::Display for Value {
     /// Writes the value as TOML has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -149,13 +161,27 @@ impl Setting for Duration {
             return Err(bad());
         };
         match humantime::parse_duration(text) {
-            Ok(duration) if !duration.is_zero() && duration <= LONGEST => Ok(duration),
+            // In whole milliseconds, which is how it is written back.
+            Ok(duration)
+                if duration.subsec_nanos().is_multiple_of(1_000_000)
+                    && !duration.is_zero()
+                    && duration <= LONGEST =>
+            {
+                Ok(duration)
+            }
             _ => Err(bad()),
         }
     }
 
     fn write(&self) -> Value {
-        Value::Text(humantime::format_duration(*self).to_string())
+        // One unit, as people write it: "75s", not "1m 15s".
+        let millis = self.as_millis();
+        let whole = millis.is_multiple_of(1000);
+        Value::Text(if whole {
+            format!("{}s", millis / 1000)
+        } else {
+            format!("{millis}ms")
+        })
     }
 }
 

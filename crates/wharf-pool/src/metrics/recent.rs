@@ -23,10 +23,10 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    pub(crate) fn of(at: Timestamp, flow: Flow, hot: &Stripes) -> Self {
+    pub(crate) fn of(at: Timestamp, flow: &Flow, hot: &Stripes) -> Self {
         Self {
             at,
-            flow,
+            flow: *flow,
             totals: hot.totals(),
             durations: hot.durations(),
         }

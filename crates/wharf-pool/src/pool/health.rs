@@ -56,7 +56,7 @@ impl Watch {
     pub(super) fn new(now: Timestamp, hot: &Stripes) -> Self {
         Self {
             machine: HealthMachine::new(HealthThresholds::default(), now),
-            recent: Recent::new(Reading::of(now, Flow::default(), hot)),
+            recent: Recent::new(Reading::of(now, &Flow::default(), hot)),
             last: Second::default(),
         }
     }
@@ -97,7 +97,7 @@ impl<C: Connection> PoolInner<C> {
     fn reading(&self) -> Reading {
         let shared = &self.listener.shared;
         let flow = shared.books().flow(self.scope);
-        Reading::of(shared.clock.now(), flow, &self.hot)
+        Reading::of(shared.clock.now(), &flow, &self.hot)
     }
 }
 
