@@ -84,7 +84,7 @@ impl RateMeter {
     /// When the peer will be too slow if nothing more comes: the average falls under the minimum
     /// and the grace is used up. [`Timestamp::MAX`], never, while it is not waited for.
     ///
-    /// Bytes pay for time, but not for more than has been waited already, and the grace: what
+    /// Bytes pay for time, but not for more than has been waited already (or the grace): what
     /// disappears at once into the buffers of a peer that then stops buys it nothing, while one that
     /// has kept up for a minute may pause for a minute.
     pub fn due_at(&self, min: MinDataRate) -> Timestamp {
@@ -94,7 +94,7 @@ impl RateMeter {
         let paid =
             u128::from(self.bytes) * NANOS_PER_SECOND / u128::from(min.bytes_per_second.get());
         let paid = u64::try_from(paid).map_or(Duration::MAX, Duration::from_nanos);
-        let earned = self.waited.saturating_mul(2).saturating_add(min.grace);
+        let earned = self.waited.saturating_mul(2);
         let allowed = paid.min(earned).max(min.grace);
         since.after(allowed.saturating_sub(self.waited))
     }
@@ -152,9 +152,9 @@ mod tests {
     fn what_was_delivered_buys_time_on_average() {
         let mut meter = RateMeter::new();
         meter.waiting(at(0));
-        meter.delivered(2_400, at(4_000));
-        // Ten seconds are paid, four of them were waited.
-        meter.waiting(at(4_000));
+        meter.delivered(2_400, at(6_000));
+        // Ten seconds are paid, six of them were waited.
+        meter.waiting(at(6_000));
         assert_eq!(meter.due_at(MinDataRate::default()), at(10_000));
     }
 
@@ -165,10 +165,10 @@ mod tests {
         meter.delivered(4 << 20, at(0));
         meter.waiting(at(0));
         assert_eq!(meter.due_at(MinDataRate::default()), at(5_000));
-        // Who has kept up for a minute may pause for one, and the grace.
+        // Who has kept up for a minute may pause for one.
         meter.delivered(4 << 20, at(60_000));
         meter.waiting(at(60_000));
-        assert_eq!(meter.due_at(MinDataRate::default()), at(125_000));
+        assert_eq!(meter.due_at(MinDataRate::default()), at(120_000));
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
             for (kind, pause, bytes) in steps {
                 now += pause;
                 waited += if owes { pause } else { 0 };
-                let spent = delivered * 1_000 <= waited * rate || waited >= 2 * done + grace;
+                let spent = delivered * 1_000 <= waited * rate || waited >= 2 * done;
                 let late = owes && waited >= grace && spent;
                 prop_assert_eq!(meter.verdict(min, at(now)).is_some(), late);
                 prop_assert_eq!(meter.due_at(min) <= at(now), late);

@@ -36,7 +36,9 @@ pub(super) async fn say<T: Transport>(
     let said = match end {
         End::Upgraded => return outlive(wire, handle).await,
         End::Finished(result) => {
-            handle.conclude(reason_of(&result, &wire.lock(), handle));
+            // Callbacks run in `conclude`, and may look at the wire: not under its lock.
+            let reason = reason_of(&result, &wire.lock(), handle);
+            handle.conclude(reason);
             finished(&wire)
         }
         End::Answer(answer) => {

@@ -116,7 +116,7 @@ fn while_the_body_is_awaited_the_peer_owes_and_not_the_handler() {
     exchange.read_blocked(at(4));
     assert_eq!(
         due(&exchange),
-        Some((Wait::BodyRate, 11)),
+        Some((Wait::BodyRate, 7)),
         "what was sent is to its credit, as far as it was waited for"
     );
 }
