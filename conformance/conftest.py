@@ -4,7 +4,9 @@ import resource
 
 import pytest
 
-from harness import Server, binary
+pytest.register_assert_rewrite("harness")
+
+from harness import Server, binary  # noqa: E402  (after its assertions can explain themselves)
 
 
 def pytest_configure(config):

@@ -121,7 +121,7 @@ BROKEN = {
     "an address without a port": (
         GOOD.replace("127.0.0.1:8080", "127.0.0.1"), 6, None, "address", "port"),
     "an admin door for everybody without a token": (
-        GOOD.replace("127.0.0.1:9900", "0.0.0.0:9900"), 3, None, "address", "token_file"),
+        GOOD.replace("127.0.0.1:9900", "0.0.0.0:9900"), 2, None, "admin", "token_file"),
     "a listener without a name": (
         GOOD.replace('name = "web"\n', ""), 4, None, "name", "name"),
     "two listeners of one name": (
@@ -133,7 +133,7 @@ BROKEN = {
     "a name with a space": (GOOD.replace('"web"', '"my web"'), 5, None, "name", "a-z"),
     "no TOML": (GOOD + "this is not\n", 8, None, "", ""),
     "a string that does not end": (GOOD + 'backlog = "5\n', 8, None, "", ""),
-    "a key twice": (GOOD + "backlog = 5\nbacklog = 6\n", 9, None, "backlog", ""),
+    "a key twice": (GOOD + "backlog = 5\nbacklog = 6\n", 9, None, "", "duplicate"),
     "a route to an upstream that is none": (
         GOOD + '[[route]]\npath = "/"\nupstream = "nowhere"\n', None, None, "upstream", ""),
 }
@@ -212,6 +212,18 @@ def test_config_shows_what_holds_and_where_it_comes_from(tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert re.search(r'keep_alive_timeout = "(65s|1m ?5s)".*file', ran.stdout), ran.stdout
     assert re.search(r"headers_timeout = \"10s\".*default", ran.stdout), ran.stdout
+
+
+def test_what_config_prints_is_a_file_that_says_the_same(tmp_path):
+    file, printed = tmp_path / "wharf.toml", tmp_path / "printed.toml"
+    file.write_text(GOOD + '[listener.pools.http]\nmax_age = "5m"\nexempt = ["10.0.0.0/8"]\n')
+    first = run("config", "--config", file).stdout
+    printed.write_text(first)
+    ran = run("check", printed)
+    assert ran.returncode == 0, ran.stderr
+    second = run("config", "--config", printed).stdout
+    settings = lambda text: [line.split("#")[0].rstrip() for line in text.splitlines()]
+    assert settings(first) == settings(second)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])

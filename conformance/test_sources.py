@@ -46,7 +46,8 @@ def test_silent_connections_of_one_source_leave_the_others_alone(serve):
         with connect_many(server.address, 300, sources=[FLOOD]) as crowd:
             crowd.serve(2.0, until=lambda: len(crowd.ended) == 250)
             assert len(crowd.ended) == 250
-            assert server.active() == server.sockets() == 50
+            # Those that were refused have a moment to read why.
+            assert eventually(lambda: server.active() == server.sockets() == 50)
             for _ in range(20):
                 with Peer(server.address, source=HONEST) as probe:
                     assert probe.request().status == 200
@@ -169,7 +170,7 @@ def test_the_announced_address_is_the_peer(serve, header):
         assert peer.response().status == 200
         connections = server.json("/connections")["connections"]
         assert [entry["peer"] for entry in connections] == ["203.0.113.7:4321"]
-        assert server.requests()[0]["peer"] == "203.0.113.7:4321"
+        assert eventually(server.requests)[0]["peer"] == "203.0.113.7:4321"
 
 
 @pytest.mark.parametrize("header", [version_1, version_2])
@@ -208,14 +209,14 @@ def test_a_client_cannot_announce_itself_in_a_header(serve):
 def test_a_peer_that_is_no_proxy_is_turned_away_at_once(serve, first):
     with serve(listener=PROXIED) as server:
         with server.expecting(rejected={"untrusted_proxy": 1}):
-            with Peer(server.address, source="127.0.0.9") as peer:
-                try:
+            began = time.monotonic()
+            try:
+                with Peer(server.address, source="127.0.0.9") as peer:
                     peer.send(first)
-                except OSError:
-                    pass
-                closed = peer.closed(2)
-                assert closed.at - peer.opened <= 0.1 + 0.2
-                assert b"200 OK" not in closed.received
+                    assert b"200 OK" not in peer.closed(2).received
+            except ConnectionError:
+                pass  # the reset was there before the request, or before the connect returned
+            assert time.monotonic() - began <= 0.1 + 0.2
         assert not server.requests()
 
 

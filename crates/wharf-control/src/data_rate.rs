@@ -60,6 +60,11 @@ impl RateMeter {
         }
     }
 
+    /// Whether the peer has never been waited for.
+    pub fn is_new(&self) -> bool {
+        self.waiting_since.is_none() && self.waited.is_zero()
+    }
+
     /// From now on the peer is waited for. Said again during a wait it changes nothing.
     pub fn waiting(&mut self, now: Timestamp) {
         self.waiting_since.get_or_insert(now);
@@ -84,7 +89,7 @@ impl RateMeter {
     /// When the peer will be too slow if nothing more comes: the average falls under the minimum
     /// and the grace is used up. [`Timestamp::MAX`], never, while it is not waited for.
     ///
-    /// Bytes pay for time, but not for more than has been waited already (or the grace): what
+    /// Bytes pay for time, but not for more than has been waited already, and the grace: what
     /// disappears at once into the buffers of a peer that then stops buys it nothing, while one that
     /// has kept up for a minute may pause for a minute.
     pub fn due_at(&self, min: MinDataRate) -> Timestamp {
@@ -94,7 +99,7 @@ impl RateMeter {
         let paid =
             u128::from(self.bytes) * NANOS_PER_SECOND / u128::from(min.bytes_per_second.get());
         let paid = u64::try_from(paid).map_or(Duration::MAX, Duration::from_nanos);
-        let earned = self.waited.saturating_mul(2);
+        let earned = self.waited.saturating_mul(2).saturating_add(min.grace);
         let allowed = paid.min(earned).max(min.grace);
         since.after(allowed.saturating_sub(self.waited))
     }
@@ -165,10 +170,10 @@ mod tests {
         meter.delivered(4 << 20, at(0));
         meter.waiting(at(0));
         assert_eq!(meter.due_at(MinDataRate::default()), at(5_000));
-        // Who has kept up for a minute may pause for one.
+        // Who has kept up for a minute may pause for one, and the grace.
         meter.delivered(4 << 20, at(60_000));
         meter.waiting(at(60_000));
-        assert_eq!(meter.due_at(MinDataRate::default()), at(120_000));
+        assert_eq!(meter.due_at(MinDataRate::default()), at(125_000));
     }
 
     #[test]
@@ -235,7 +240,7 @@ mod tests {
             for (kind, pause, bytes) in steps {
                 now += pause;
                 waited += if owes { pause } else { 0 };
-                let spent = delivered * 1_000 <= waited * rate || waited >= 2 * done;
+                let spent = delivered * 1_000 <= waited * rate || waited >= 2 * done + grace;
                 let late = owes && waited >= grace && spent;
                 prop_assert_eq!(meter.verdict(min, at(now)).is_some(), late);
                 prop_assert_eq!(meter.due_at(min) <= at(now), late);

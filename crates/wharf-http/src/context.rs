@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use wharf_pool::{Cidr, Clock, CloseReason, Command, Pool};
 
@@ -19,6 +20,8 @@ pub(crate) struct Context {
     pub(crate) trusted_proxies: Option<Vec<Cidr>>,
     /// When idle connections are left during a drain.
     pub(crate) goodbyes: Goodbyes,
+    /// The kernel's patience with a peer that acknowledges nothing.
+    pub(crate) user_timeout: Option<Duration>,
 }
 
 impl Context {
@@ -31,6 +34,7 @@ impl Context {
             lame: Arc::default(),
             trusted_proxies: None,
             goodbyes: DrainSettings::default().goodbyes(),
+            user_timeout: None,
         }
     }
 

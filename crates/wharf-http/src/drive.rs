@@ -278,6 +278,9 @@ impl<'a, T: Transport> Driver<'a, T> {
         }
         if wire.exchange.is_writing() {
             wire.look_at_peer(0);
+            if let Some(user_timeout) = self.shared.user_timeout {
+                wire.io().get_ref().spare_the_living(user_timeout);
+            }
         }
         if let Some(violation) = wire.refused() {
             return Judgement::End(verdict::on_violation(violation, &wire));
@@ -301,17 +304,19 @@ impl<'a, T: Transport> Driver<'a, T> {
         if let Some(due) = exchange.filter(|deadline| past(deadline.at)) {
             return verdict::on(due.wait, &mut wire);
         }
-        // While the peer takes nothing, it is looked at with every turn of the wheel.
-        let look = wire.exchange.is_writing().then_some(now);
+        let looks = wire.exchange.is_writing();
         drop(wire);
         let next = [
-            look,
             age,
             goodbye.map(|goodbye| goodbye.at),
             exchange.map(|deadline| deadline.at),
         ];
         let next = next.into_iter().flatten().min().unwrap_or(Timestamp::MAX);
-        if next != self.armed {
+        if looks {
+            // While the peer takes nothing, it is looked at with every turn of the wheel.
+            self.armed = Timestamp::ZERO;
+            self.handle.set_deadline(Timestamp::ZERO);
+        } else if next != self.armed {
             self.armed = next;
             self.handle.set_deadline(next);
         }

@@ -322,6 +322,7 @@ fn open(
         lame: Arc::clone(&drain.lame),
         trusted_proxies,
         goodbyes: drain.settings.goodbyes(),
+        user_timeout: tcp.user_timeout,
     });
     Ok(Bound {
         socket,

@@ -1,5 +1,7 @@
 //! [`Transport`]: what a connection's bytes go over.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -15,6 +17,13 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     fn unacknowledged(&self) -> Option<u64> {
         None
     }
+
+    /// Called again and again while the peer takes nothing. The kernel's `user_timeout` counts a
+    /// peer that answers, with its window closed, as one that is dead: while that is so it is put
+    /// off, and `stream_idle_timeout` is what ends it.
+    fn spare_the_living(&self, user_timeout: Duration) {
+        let _ = user_timeout;
+    }
 }
 
 impl Transport for TcpStream {
@@ -22,10 +31,26 @@ impl Transport for TcpStream {
         wharf_sys::unacknowledged(self).ok()
     }
 
+    fn spare_the_living(&self, user_timeout: Duration) {
+        let waiting = wharf_sys::unacknowledged(self);
+        let (Ok(waiting), Ok(unsent)) = (waiting, wharf_sys::unsent(self)) else {
+            return;
+        };
+        let in_force = (unsent < waiting).then_some(user_timeout);
+        let socket = socket2::SockRef::from(self);
+        if socket
+            .tcp_user_timeout()
+            .is_ok_and(|there| there != in_force)
+        {
+            // A socket that is gone needs no timeout.
+            socket.set_tcp_user_timeout(in_force).ok();
+        }
+    }
+
     fn reset_on_drop(&self) {
         // The only error is a socket that is gone, and then there is nothing to throw away.
         socket2::SockRef::from(self)
-            .set_linger(Some(std::time::Duration::ZERO))
+            .set_linger(Some(Duration::ZERO))
             .ok();
     }
 }

@@ -11,6 +11,9 @@ use rustix::ioctl::{Getter, Opcode, ioctl};
 /// `SIOCOUTQ` of `<linux/sockios.h>`, the same number as `TIOCOUTQ`.
 const SIOCOUTQ: Opcode = 0x5411;
 
+/// `SIOCOUTQNSD` of the same.
+const SIOCOUTQNSD: Opcode = 0x894B;
+
 /// How many bytes that were written to a connected TCP socket its peer has not acknowledged: those
 /// on the way and those not sent yet (tcp(7), `SIOCOUTQ`). What has been written less this is what
 /// the peer's kernel has taken.
@@ -19,10 +22,26 @@ const SIOCOUTQ: Opcode = 0x5411;
 ///
 /// What the kernel says of a socket that is none, or that listens.
 pub fn unacknowledged(socket: impl AsFd) -> io::Result<u64> {
-    // SAFETY: SIOCOUTQ takes a pointer to a C int, writes one and reads nothing (tcp(7)); `Getter`
-    // gives it room for exactly that, and `AsFd` a descriptor that is open for the call.
-    let bytes = unsafe { ioctl(socket, Getter::<SIOCOUTQ, std::ffi::c_int>::new()) }?;
-    // The kernel answers with a length.
+    length::<SIOCOUTQ>(socket)
+}
+
+/// How many bytes that were written to a connected TCP socket have not been sent (`SIOCOUTQNSD`).
+/// If they are all that is not acknowledged, the peer's window is closed: it lives and takes nothing.
+///
+/// # Errors
+///
+/// What the kernel says of a socket that is none, or that listens.
+pub fn unsent(socket: impl AsFd) -> io::Result<u64> {
+    length::<SIOCOUTQNSD>(socket)
+}
+
+/// Asks with one of the two codes above, which both answer with a length.
+fn length<const CODE: Opcode>(socket: impl AsFd) -> io::Result<u64> {
+    const { assert!(CODE == SIOCOUTQ || CODE == SIOCOUTQNSD) };
+    // SAFETY: the codes that the line above allows take a pointer to a C int, write one and read
+    // nothing (tcp(7)); `Getter` gives them room for exactly that, and `AsFd` a descriptor that is
+    // open for the call.
+    let bytes = unsafe { ioctl(socket, Getter::<CODE, std::ffi::c_int>::new()) }?;
     Ok(u64::try_from(bytes).unwrap_or(0))
 }
 
@@ -31,7 +50,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
-    use super::unacknowledged;
+    use super::{unacknowledged, unsent};
 
     #[test]
     fn what_the_peer_does_not_read_stays_unacknowledged_until_it_does() {
@@ -46,6 +65,7 @@ mod tests {
         }
         let waiting = unacknowledged(&ours).unwrap();
         assert!(waiting > 0 && waiting <= written, "{waiting} of {written}");
+        assert!(unsent(&ours).unwrap() <= waiting);
         let mut taken = vec![0; usize::try_from(written).unwrap()];
         peer.read_exact(&mut taken).unwrap();
         // The last acknowledgement may be delayed by the peer's kernel for 40 ms.

@@ -47,6 +47,7 @@ impl Harbour {
             lame: Arc::new(Lame::default()),
             trusted_proxies: None,
             goodbyes: DrainSettings::default().goodbyes(),
+            user_timeout: None,
         });
         let tasks = TaskTracker::new();
         tasks.spawn(tick(registry.clone()));

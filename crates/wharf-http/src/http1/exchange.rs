@@ -78,8 +78,13 @@ enum Limit {
 struct Writing {
     /// Since when the peer's socket takes nothing.
     blocked_since: Option<Timestamp>,
+    /// When it did so for the first time during this answer.
+    first_blocked: Timestamp,
     rate: RateMeter,
 }
+
+/// What a peer takes so soon after the first wait has only filled the buffers on the way to it.
+const FILL: Duration = Duration::from_millis(300);
 
 impl Exchange {
     pub(crate) fn new(opened: Timestamp) -> Self {
@@ -175,17 +180,33 @@ impl Exchange {
 
     /// The peer's socket takes nothing more.
     pub(crate) fn write_blocked(&mut self, now: Timestamp) {
+        if self.writing.blocked_since.is_none() && self.writing.rate.is_new() {
+            self.writing.first_blocked = now;
+        }
         self.writing.blocked_since.get_or_insert(now);
         self.writing.rate.waiting(now);
     }
 
     /// The peer has taken bytes that its socket was waiting to get rid of.
     pub(crate) fn taken(&mut self, bytes: u64, now: Timestamp) {
-        if bytes > 0 && self.writing.blocked_since.is_some() {
-            self.writing.blocked_since = Some(now);
-            self.writing.rate.delivered(bytes, now);
-            self.writing.rate.waiting(now);
+        let Writing {
+            blocked_since: Some(since),
+            first_blocked,
+            rate,
+        } = &mut self.writing
+        else {
+            return;
+        };
+        if bytes == 0 {
+            return;
         }
+        *since = now;
+        if now - *first_blocked <= FILL {
+            *rate = RateMeter::new();
+        } else {
+            rate.delivered(bytes, now);
+        }
+        rate.waiting(now);
     }
 
     /// The handler's time is over. Whether it has to be told: the first time only.

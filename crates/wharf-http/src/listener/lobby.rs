@@ -42,11 +42,11 @@ pub(crate) struct Lobby {
 pub(crate) struct Seat(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 impl Lobby {
-    /// The lobby of one of so many listeners. Together they take at most half of the descriptors
-    /// that the process keeps for itself.
+    /// The lobby of one of so many listeners. Together they take at most an eighth of the
+    /// descriptors that the process keeps for itself: the rest is for its files and its admin API.
     pub(crate) fn new(listeners: usize) -> Self {
         let kept = kept_descriptors().unwrap_or(usize::MAX);
-        let seats = (kept / 2 / listeners.max(1)).clamp(4, ROOM);
+        let seats = (kept / 8 / listeners.max(1)).clamp(4, ROOM);
         Self {
             seats,
             room: Arc::new(Semaphore::new(seats)),

@@ -116,7 +116,7 @@ fn while_the_body_is_awaited_the_peer_owes_and_not_the_handler() {
     exchange.read_blocked(at(4));
     assert_eq!(
         due(&exchange),
-        Some((Wait::BodyRate, 7)),
+        Some((Wait::BodyRate, 11)),
         "what was sent is to its credit, as far as it was waited for"
     );
 }
@@ -161,6 +161,21 @@ fn a_reader_that_stops_is_too_slow_after_the_grace() {
     exchange.write_blocked(at(2));
     exchange.write_blocked(at(4));
     assert_eq!(due(&exchange), Some((Wait::ReadRate, 7)));
+}
+
+#[test]
+fn what_fills_a_readers_buffers_right_after_the_first_wait_is_no_credit() {
+    let mut exchange = requested(false);
+    exchange.responded();
+    exchange.write_blocked(at(2));
+    exchange.taken(1_000_000, at(2));
+    assert_eq!(due(&exchange), Some((Wait::ReadRate, 7)));
+    exchange.taken(3_000, at(4));
+    assert_eq!(
+        due(&exchange),
+        Some((Wait::ReadRate, 11)),
+        "what it takes later is"
+    );
 }
 
 #[test]
