@@ -261,28 +261,3 @@ fn naive(crowd: &[Candidate<usize>], newcomer: Option<Source>, at_most: usize) -
     }
     victims
 }
-
-/// How long one call takes with 15,000 connections: run by hand, in release, with `--ignored`.
-#[test]
-#[ignore = "measures, proves nothing"]
-#[expect(
-    clippy::print_stdout,
-    clippy::disallowed_methods,
-    reason = "it measures"
-)]
-fn what_a_full_house_costs() {
-    for (name, sources) in [("one source each", 15_000_u64), ("100 sources", 100)] {
-        let connections: Vec<_> = (0..15_000_u64)
-            .map(|n| (u128::from(n % sources), Idle, 1_000 + (n * 7_919) % 90_000))
-            .collect();
-        let crowd = crowd(&connections);
-        for at_most in [1, 32] {
-            let begin = std::time::Instant::now();
-            for _ in 0..20 {
-                let gone = victims(crowd.iter().copied(), Some(Source(1 << 99)), NOW, at_most);
-                assert_eq!(gone.len(), at_most);
-            }
-            println!("{name}, {at_most} victims: {:?}", begin.elapsed() / 20);
-        }
-    }
-}
