@@ -176,6 +176,8 @@ struct Driver<'a, T> {
     goodbye: Option<Goodbye>,
     /// The deadline that the wheel knows.
     armed: Timestamp,
+    /// When a peer that takes nothing was last looked at.
+    looked: Timestamp,
     waker: Option<Waker>,
     polls: u32,
 }
@@ -193,6 +195,7 @@ impl<'a, T: Transport> Driver<'a, T> {
             shared,
             goodbye: None,
             armed,
+            looked: Timestamp::ZERO,
             waker: None,
             polls: 0,
         }
@@ -276,7 +279,9 @@ impl<'a, T: Transport> Driver<'a, T> {
         if wire.settings.generation != self.shared.pool.generation() {
             wire.settings = Settings::of(&self.shared.pool);
         }
-        if wire.exchange.is_writing() {
+        // Once a tick: a large download blocks and goes on thousands of times a second.
+        if wire.exchange.is_writing() && self.looked != now {
+            self.looked = now;
             wire.look_at_peer(0);
             if let Some(user_timeout) = self.shared.user_timeout {
                 wire.io().get_ref().spare_the_living(user_timeout);
