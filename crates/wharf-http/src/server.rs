@@ -75,6 +75,7 @@ struct Bound {
     connections: TaskTracker,
     closing: CancellationToken,
     backlog: u32,
+    exclusive: bool,
 }
 
 impl ListenerSetup {
@@ -198,6 +199,7 @@ impl ServerBuilder {
                 connections: tasks,
                 closing,
                 backlog,
+                exclusive,
             } = bound;
             let acceptor = Acceptor {
                 listener,
@@ -207,6 +209,7 @@ impl ServerBuilder {
                 tasks,
                 closing,
                 backlog,
+                exclusive,
             };
             Box::pin(acceptor.run(socket))
         });
@@ -306,6 +309,7 @@ fn open(
         made.push(registry.get_or_create(&pool, config)?);
     }
     listener.leads_to(&made);
+    let exclusive = matches!(place, Place::Address(_));
     let socket = match place {
         Place::Address(address) => bind(address, &tcp),
         Place::Socket(socket) => adopt(socket, &tcp),
@@ -332,6 +336,7 @@ fn open(
         connections: drain.connections.clone(),
         closing: drain.closing.clone(),
         backlog: tcp.backlog.get(),
+        exclusive,
     })
 }
 

@@ -18,6 +18,7 @@ use wharf_pool::config::WhenFull;
 use wharf_pool::{Charge, Endpoints, Listener, RejectReason, Slot, Tracked};
 
 use super::lobby::{self, Lobby};
+use super::tcp::refuse_handshakes;
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
@@ -29,6 +30,9 @@ const BATCH: usize = 64;
 
 /// Errors of single connections in a row that are believed to be about those connections.
 const PER_CONNECTION_ERRORS: u32 = 100;
+
+/// How long handshakes that were under way when no more were taken may need to end.
+const SETTLE: Duration = Duration::from_millis(20);
 
 /// Searches a second for a connection that may leave: one costs half a millisecond at 15,000.
 const SEARCHES: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
@@ -44,6 +48,8 @@ pub(crate) struct Acceptor<S> {
     pub(crate) closing: CancellationToken,
     /// How many the kernel keeps for us at most.
     pub(crate) backlog: u32,
+    /// Whether nobody else can hold the socket: one that was handed in may be shared.
+    pub(crate) exclusive: bool,
 }
 
 /// What the loop remembers from one round to the next.
@@ -90,7 +96,17 @@ impl<S> Acceptor<S> {
         }
         // It is the listener too, and would keep it open after its last accept.
         state.spare = None;
-        self.empty_backlog(socket.into_inner(), &state).await;
+        let socket = socket.into_inner();
+        if self.exclusive
+            && let Err(error) = refuse_handshakes(&socket)
+        {
+            // A handshake that ends between the last accept and the close is reset then.
+            tracing::debug!(listener = %self.listener.name(), %error, "handshakes go on");
+        } else if self.exclusive {
+            // Those under way on another processor are in the backlog after this.
+            sleep(SETTLE).await;
+        }
+        self.empty_backlog(socket, &state).await;
         Ok(())
     }
 
@@ -278,6 +294,7 @@ impl<S> Acceptor<S> {
             tasks: self.tasks.clone(),
             closing: self.closing.clone(),
             backlog: self.backlog,
+            exclusive: self.exclusive,
         }
     }
 

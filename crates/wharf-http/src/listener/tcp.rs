@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, TcpKeepalive, Type};
 use wharf_pool::config::{ByteSize, Count};
 
 wharf_pool::settings! {
@@ -50,6 +50,28 @@ pub(crate) fn bind(address: SocketAddr, settings: &TcpSettings) -> io::Result<Tc
     socket.bind(&address.into())?;
     adopt(socket.into(), settings)
 }
+
+/// Has the kernel drop every SYN for a listening socket, so that it can be emptied and closed without
+/// a handshake ending in between: that connection would be reset, though nobody refused it. A dropped
+/// SYN is sent again a second later, and refused then.
+///
+/// Connections that are accepted later inherit the filter, and see no SYN.
+pub(crate) fn refuse_handshakes(listener: &TcpListener) -> io::Result<()> {
+    // Classic BPF over the TCP header (bpf(4), RFC 9293 3.1): byte 13 has the flags, bit 1 is SYN.
+    let program = [
+        SockFilter::new(LOAD_BYTE, 0, 0, 13),
+        SockFilter::new(JUMP_IF_SET, 0, 1, 0x02),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ];
+    SockRef::from(listener).attach_filter(&program)
+}
+
+/// `BPF_LD | BPF_B | BPF_ABS`, `BPF_JMP | BPF_JSET | BPF_K` and `BPF_RET | BPF_K` of
+/// `<linux/bpf_common.h>`.
+const LOAD_BYTE: u16 = 0x30;
+const JUMP_IF_SET: u16 = 0x45;
+const RETURN: u16 = 0x06;
 
 /// Gives a bound socket our options. Linux hands them on to the sockets that it accepts.
 pub(crate) fn adopt(listener: TcpListener, settings: &TcpSettings) -> io::Result<TcpListener> {
