@@ -31,9 +31,6 @@ const BATCH: usize = 64;
 /// Errors of single connections in a row that are believed to be about those connections.
 const PER_CONNECTION_ERRORS: u32 = 100;
 
-/// How long handshakes that were under way when no more were taken may need to end.
-const SETTLE: Duration = Duration::from_millis(20);
-
 /// Searches a second for a connection that may leave: one costs half a millisecond at 15,000.
 const SEARCHES: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
 
@@ -102,9 +99,6 @@ impl<S> Acceptor<S> {
         {
             // A handshake that ends between the last accept and the close is reset then.
             tracing::debug!(listener = %self.listener.name(), %error, "handshakes go on");
-        } else if self.exclusive {
-            // Those under way on another processor are in the backlog after this.
-            sleep(SETTLE).await;
         }
         self.empty_backlog(socket, &state).await;
         Ok(())
