@@ -2,13 +2,16 @@
 //!
 //! Everything that is counted against a limit is in one structure behind one mutex, so that a check
 //! and the count that it allows are one step, a move between pools is one step, and a lowered limit
-//! is in force from the moment at which it is written. Nothing here allocates per connection except
-//! the tally of a source's first one. It is touched three times in a connection's life: reserve,
-//! open, close.
+//! is in force from the moment at which it is written. It is touched three times in a connection's
+//! life: reserve, open, close.
+//!
+//! Sources are counted only in scopes that limit them. Each connection has an account, so that a
+//! scope that begins to limit them counts what it holds in the same step.
 
+mod account;
 mod flow;
 mod ledger;
-mod sources;
+mod tally;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -16,13 +19,14 @@ use std::time::Duration;
 use slab::Slab;
 use wharf_control::Timestamp;
 
-use crate::source::source_of;
+use crate::source::SourceKey;
 use crate::{CloseReason, ConnId, RejectReason};
+pub(crate) use account::AccountId;
+use account::{Account, Accounts};
 pub(crate) use flow::Flow;
 use ledger::Ledger;
 pub(crate) use ledger::ScopeKind;
 pub use ledger::{Occupancy, ScopeLimits};
-use sources::Sources;
 
 /// Which ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,7 +43,7 @@ impl ScopeId {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Path {
     scopes: [ScopeId; 3],
-    depth: usize,
+    depth: u32,
 }
 
 impl Path {
@@ -57,8 +61,16 @@ impl Path {
         }
     }
 
+    /// Of a slot for a connection that is counted in the rest already.
+    fn in_pool_only(pool: ScopeId) -> Self {
+        Self {
+            scopes: [pool; 3],
+            depth: 1,
+        }
+    }
+
     fn scopes(&self) -> &[ScopeId] {
-        &self.scopes[..self.depth]
+        &self.scopes[..self.depth as usize]
     }
 
     fn is_detecting(&self) -> bool {
@@ -74,7 +86,7 @@ impl Path {
 #[derive(Debug, Default)]
 pub(crate) struct Books {
     ledgers: Slab<Ledger>,
-    sources: Sources,
+    accounts: Accounts,
     /// How many connections were ever opened, which is the identity of the last.
     opened: u64,
 }
@@ -100,9 +112,11 @@ impl Books {
         );
     }
 
-    /// Puts new limits in force.
+    /// Puts new limits in force. If sources have a share in the scope from now on, every connection
+    /// is looked at: the one thing here that takes longer the more there are.
     pub(crate) fn set_limits(&mut self, scope: ScopeId, limits: ScopeLimits, now: Timestamp) {
-        self.ledger(scope).set_limits(limits, now);
+        let charged = self.accounts.sources_in(scope);
+        self.ledgers[scope.index()].set_limits(limits, charged, now);
     }
 
     pub(crate) fn limits(&self, scope: ScopeId) -> &ScopeLimits {
@@ -118,9 +132,9 @@ impl Books {
         self.ledgers[scope.index()].flow
     }
 
-    /// How many sources are known, which is never more than connections.
-    pub(crate) fn sources(&self) -> usize {
-        self.sources.len()
+    /// Whom connections and slots for moves are charged to, one by one and in no order.
+    pub(crate) fn charged(&self) -> Vec<SourceKey> {
+        self.accounts.sources().collect()
     }
 
     /// Whether one more would find room in all of `path`, without taking it.
@@ -153,10 +167,8 @@ impl Books {
         path: Path,
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<ConnId, RejectReason> {
-        if let Some(address) = address {
-            self.claim(path.scopes(), address, now)?;
-        }
+    ) -> Result<(ConnId, AccountId), RejectReason> {
+        let source = self.claim(path.scopes(), address, now)?;
         for scope in path.scopes() {
             let ledger = self.ledger(*scope);
             ledger.reserved -= 1;
@@ -166,37 +178,36 @@ impl Books {
         innermost.detecting += u32::from(path.is_detecting());
         innermost.flow.accepted += 1;
         self.opened += 1;
-        Ok(ConnId::new(self.opened))
+        let account = self.accounts.open(Account { path, source });
+        Ok((ConnId::new(self.opened), account))
     }
 
-    /// Closes the books on a connection that `address` is charged with, and that ends for a reason
-    /// at an age.
-    pub(crate) fn close(
-        &mut self,
-        path: Path,
-        address: Option<IpAddr>,
-        (reason, age): (CloseReason, Duration),
-    ) {
+    /// Closes the books on a connection that ends for a reason at an age.
+    pub(crate) fn close(&mut self, account: &AccountId, (reason, age): (CloseReason, Duration)) {
+        let Account { path, source } = self.accounts.close(account);
         for scope in path.scopes() {
             self.ledger(*scope).active -= 1;
         }
         let innermost = self.ledger(path.innermost());
         innermost.detecting -= u32::from(path.is_detecting());
         innermost.flow.close(reason, age);
-        self.forgive(path.scopes(), address);
+        self.forgive(path.scopes(), source);
     }
 
-    /// Charges an open connection to the source of `to`, and no longer to that of `from`. On an
-    /// error it is charged to nobody.
+    /// Charges an open connection to the source of `to`, and no longer to whom it was charged to. On
+    /// an error it is charged to nobody.
     pub(crate) fn recharge(
         &mut self,
-        path: Path,
-        from: Option<IpAddr>,
+        account: &AccountId,
         to: IpAddr,
         now: Timestamp,
     ) -> Result<(), RejectReason> {
-        self.forgive(path.scopes(), from);
-        self.claim(path.scopes(), to, now)
+        let there = self.accounts.get_mut(account);
+        let (path, before) = (there.path, there.source.take());
+        self.forgive(path.scopes(), before);
+        let source = self.claim(path.scopes(), Some(to), now)?;
+        self.accounts.get_mut(account).source = source;
+        Ok(())
     }
 
     /// Takes a slot in `pool` for a connection that may move there, and charges `address` with it:
@@ -206,44 +217,51 @@ impl Books {
         pool: ScopeId,
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<(), RejectReason> {
+    ) -> Result<AccountId, RejectReason> {
         self.ledgers[pool.index()].room()?;
-        if let Some(address) = address {
-            self.claim(&[pool], address, now)?;
-        }
+        let source = self.claim(&[pool], address, now)?;
         self.ledger(pool).reserved += 1;
-        Ok(())
+        let path = Path::in_pool_only(pool);
+        Ok(self.accounts.open(Account { path, source }))
     }
 
     /// Gives back a slot for a move that did not happen.
-    pub(crate) fn cancel_move(&mut self, pool: ScopeId, address: Option<IpAddr>) {
-        self.ledger(pool).reserved -= 1;
-        self.forgive(&[pool], address);
+    pub(crate) fn cancel_move(&mut self, slot: &AccountId) {
+        let Account { path, source } = self.accounts.close(slot);
+        self.ledger(path.innermost()).reserved -= 1;
+        self.forgive(path.scopes(), source);
     }
 
-    /// Moves a connection, which `address` is charged with, to the pool that a slot was taken in.
-    pub(crate) fn commit_move(&mut self, from: Path, to: ScopeId, address: Option<IpAddr>) {
-        let source = self.ledger(from.innermost());
-        source.flow.moved += 1;
+    /// Moves a connection to the pool that a slot was taken in.
+    ///
+    /// The slot may be charged to another source than the connection, which was announced between
+    /// the reservation and the move: the charge goes with it, whatever the shares.
+    pub(crate) fn commit_move(&mut self, connection: &AccountId, slot: &AccountId) {
+        let Account {
+            path: slot,
+            source: charged,
+        } = self.accounts.close(slot);
+        let to = slot.innermost();
+        let account = self.accounts.get_mut(connection);
+        let Account { path: from, source } = *account;
+        account.path = from.to_pool(to);
+
+        let origin = self.ledger(from.innermost());
+        origin.flow.moved += 1;
         if from.is_detecting() {
-            source.detecting -= 1;
+            origin.detecting -= 1;
         } else {
-            source.active -= 1;
-            self.forgive(&[from.innermost()], address);
+            origin.active -= 1;
+            self.forgive(&[from.innermost()], source);
+        }
+        if charged != source {
+            self.forgive(&[to], charged);
+            self.charge(&[to], source);
         }
         let target = self.ledger(to);
         target.reserved -= 1;
         target.active += 1;
         target.flow.accepted += 1;
-    }
-
-    /// Moves the charge for a slot in `pool` from one source to another, whatever their shares: for
-    /// a connection that was announced between the reservation of its move and the move.
-    pub(crate) fn transfer(&mut self, pool: ScopeId, from: Option<IpAddr>, to: Option<IpAddr>) {
-        self.forgive(&[pool], from);
-        if let Some(to) = to {
-            self.sources.add(source_of(to), &[pool]);
-        }
     }
 
     /// Whether a newcomer from `address` would be kept out by a rate or by what its source holds.
@@ -263,43 +281,51 @@ impl Books {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<(), RejectReason> {
-        let judges = || {
-            scopes
-                .iter()
-                .map(|scope| (*scope, &self.ledgers[scope.index()]))
-        };
-        if !judges().all(|(_, ledger)| ledger.has_token(address, now)) {
+        let judges = || scopes.iter().map(|scope| &self.ledgers[scope.index()]);
+        if !judges().all(|ledger| ledger.has_token(address, now)) {
             return Err(RejectReason::Rate);
         }
-        let source = source_of(address);
-        let held = |scope| self.sources.held(source, scope);
-        if judges().all(|(scope, ledger)| ledger.shares(|| held(scope), address)) {
+        let source = SourceKey::of(address);
+        if judges().all(|ledger| ledger.shares(source, address)) {
             Ok(())
         } else {
             Err(RejectReason::IpLimit)
         }
     }
 
-    /// Checks and counts the source of a connection that enters `scopes`, and takes a token of each
-    /// of their rates; on an error nothing has changed.
+    /// Checks and counts the source of a connection that enters `scopes`, if its `address` is known,
+    /// and takes a token of each of their rates; on an error nothing has changed.
     fn claim(
         &mut self,
         scopes: &[ScopeId],
-        address: IpAddr,
+        address: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<(), RejectReason> {
+    ) -> Result<Option<SourceKey>, RejectReason> {
+        let Some(address) = address else {
+            return Ok(None);
+        };
         self.check(scopes, address, now)?;
-        self.sources.add(source_of(address), scopes);
         for scope in scopes {
             self.ledger(*scope).take_token(address, now);
         }
-        Ok(())
+        let source = Some(SourceKey::of(address));
+        self.charge(scopes, source);
+        Ok(source)
     }
 
-    /// Takes a connection off what the source of `address` is charged with.
-    fn forgive(&mut self, scopes: &[ScopeId], address: Option<IpAddr>) {
-        if let Some(address) = address {
-            self.sources.remove(source_of(address), scopes);
+    /// Charges a source with a connection in `scopes`.
+    fn charge(&mut self, scopes: &[ScopeId], source: Option<SourceKey>) {
+        let Some(source) = source else { return };
+        for scope in scopes {
+            self.ledger(*scope).charge(source);
+        }
+    }
+
+    /// Takes a connection in `scopes` off what a source is charged with.
+    fn forgive(&mut self, scopes: &[ScopeId], source: Option<SourceKey>) {
+        let Some(source) = source else { return };
+        for scope in scopes {
+            self.ledger(*scope).forgive(source);
         }
     }
 

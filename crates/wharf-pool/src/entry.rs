@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wharf_control::Timestamp;
 
+use crate::books::AccountId;
 use crate::connection::{Connection, ConnectionInfo, Endpoints, PeerAddr};
 use crate::events::EventKind;
 use crate::pool::{Pool, PoolInner};
@@ -47,6 +48,8 @@ pub(crate) struct Traffic {
 pub(crate) struct Membership<C: Connection> {
     /// The slot that it was opened with, in the place where it is now.
     pub(crate) slot: Slot<C>,
+    /// What the books count of it.
+    pub(crate) account: AccountId,
     /// The address whose source is charged with the connection, once it is known.
     pub(crate) charged: Option<IpAddr>,
     /// The peer that a proxy announced.
@@ -164,10 +167,9 @@ impl<C: Connection> Entry<C> {
         let reason = self.decided().unwrap_or(told);
         let mut membership = self.membership();
         membership.slot.held = Held::Ended;
-        let path = membership.slot.place.path();
         self.shared
             .books()
-            .close(path, membership.charged, (reason, self.age()));
+            .close(&membership.account, (reason, self.age()));
         reason
     }
 

@@ -231,11 +231,11 @@ impl<C: Connection> ConnectionHandle<C> {
         if membership.slot.held == Held::Ended {
             return Ok(());
         }
-        let (path, before) = (membership.slot.place.path(), membership.charged.take());
+        membership.charged = None;
         self.entry
             .shared
             .books()
-            .recharge(path, before, peer.ip(), now)?;
+            .recharge(&membership.account, peer.ip(), now)?;
         membership.charged = Some(peer.ip());
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! [`MoveReservation`]: the right to move one connection.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::RejectReason;
+use crate::books::AccountId;
 use crate::connection::{Connection, Invalid};
 use crate::entry::Entry;
 use crate::events::EventKind;
@@ -20,18 +20,18 @@ use crate::slot::Held;
 pub struct MoveReservation<C: Connection = ()> {
     entry: Arc<Entry<C>>,
     target: Pool<C>,
-    /// The address whose source is charged with the slot.
-    charged: Option<IpAddr>,
+    /// What the books count of the slot.
+    account: AccountId,
     used: bool,
 }
 
 impl<C: Connection> MoveReservation<C> {
     pub(crate) fn take(entry: Arc<Entry<C>>, target: Pool<C>) -> Result<Self, RejectReason> {
         match Self::charge(&entry, &target) {
-            Ok(charged) => Ok(Self {
+            Ok(account) => Ok(Self {
                 entry,
                 target,
-                charged,
+                account,
                 used: false,
             }),
             Err(reason) => {
@@ -41,7 +41,7 @@ impl<C: Connection> MoveReservation<C> {
         }
     }
 
-    fn charge(entry: &Entry<C>, target: &Pool<C>) -> Result<Option<IpAddr>, RejectReason> {
+    fn charge(entry: &Entry<C>, target: &Pool<C>) -> Result<AccountId, RejectReason> {
         if let Err(Invalid(why)) = entry
             .connection
             .validate(&entry.endpoints, &target.config())
@@ -64,8 +64,7 @@ impl<C: Connection> MoveReservation<C> {
         entry
             .shared
             .books()
-            .reserve_move(target.inner().scope, charged, entry.now())?;
-        Ok(charged)
+            .reserve_move(target.inner().scope, charged, entry.now())
     }
 
     /// Moves the connection. Without effect if it has ended meanwhile, or is there already.
@@ -94,15 +93,10 @@ impl<C: Connection> MoveReservation<C> {
         if membership.slot.held == Held::Ended || membership.slot.place.is_in(target) {
             return None;
         }
-        let mut books = entry.shared.books();
-        if membership.charged != self.charged {
-            books.transfer(target.scope, self.charged, membership.charged);
-        }
-        books.commit_move(
-            membership.slot.place.path(),
-            target.scope,
-            membership.charged,
-        );
+        entry
+            .shared
+            .books()
+            .commit_move(&membership.account, &self.account);
         self.used = true;
         let place = Place::Pool(Arc::clone(target));
         Some(std::mem::replace(&mut membership.slot.place, place))
@@ -113,9 +107,7 @@ impl<C: Connection> Drop for MoveReservation<C> {
     fn drop(&mut self) {
         if !self.used {
             let shared = &self.entry.shared;
-            shared
-                .books()
-                .cancel_move(self.target.inner().scope, self.charged);
+            shared.books().cancel_move(&self.account);
             shared.tell_freed();
         }
     }

@@ -233,9 +233,13 @@ impl<C: Connection> Registry<C> {
             .occupancy(self.inner.shared.process)
     }
 
-    /// How many sources hold a connection.
+    /// How many sources hold a connection, or a slot to move one. Looks at every connection.
     pub fn sources(&self) -> usize {
-        self.inner.shared.books().sources()
+        // Copied, so that the books are not held while they are sorted.
+        let mut charged = self.inner.shared.books().charged();
+        charged.sort_unstable();
+        charged.dedup();
+        charged.len()
     }
 
     /// How many records of connections there are; the same as open connections but for moments.

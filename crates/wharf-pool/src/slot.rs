@@ -79,10 +79,11 @@ impl<C: Connection> Slot<C> {
         let shared = Arc::clone(self.place.shared());
         let charged = (charge == Charge::Peer).then(|| endpoints.peer.0.ip());
         let (path, now) = (self.place.path(), shared.clock.now());
-        let id = shared.books().open(path, charged, now)?;
+        let (id, account) = shared.books().open(path, charged, now)?;
         self.held = Held::Open;
         let membership = Membership {
             slot: self,
+            account,
             charged,
             announced: None,
         };

@@ -16,6 +16,24 @@ pub fn source_of(address: IpAddr) -> Source {
     }
 }
 
+/// A source in half its bits, as millions of them are kept and looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SourceKey(u64);
+
+impl SourceKey {
+    /// A /64 is its upper half. An IPv4 address is its 32 bits, which as an upper half would lie in
+    /// `::/32`, where no peer has an address (RFC 4291, 2.5).
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the half that is kept is the one that tells"
+    )]
+    pub(crate) fn of(address: IpAddr) -> Self {
+        let Source(source) = source_of(address);
+        let (upper, lower) = ((source >> 64) as u64, source as u32);
+        Self(if upper == 0 { u64::from(lower) } else { upper })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

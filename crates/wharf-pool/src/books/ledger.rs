@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use wharf_control::{Timestamp, TokenBucket};
 
 use super::flow::Flow;
+use super::tally::Tally;
 use crate::config::{Count, PerSecond};
+use crate::source::SourceKey;
 use crate::{Cidr, RejectReason};
 
 /// The limits of one scope: the process, a listener or a pool.
@@ -59,6 +61,9 @@ pub(super) struct Ledger {
     kind: ScopeKind,
     pub(super) limits: ScopeLimits,
     bucket: Option<TokenBucket>,
+    /// Kept only while sources have a share to keep to: a count for each source is a line of memory
+    /// that is in no cache.
+    tally: Option<Tally>,
     pub(super) active: u32,
     pub(super) reserved: u32,
     pub(super) detecting: u32,
@@ -71,10 +76,12 @@ impl Ledger {
         let bucket = limits
             .accept_rate
             .map(|rate| TokenBucket::new(rate.get(), now));
+        let tally = limits.max_connections_per_ip.map(|_| Tally::default());
         Self {
             kind,
             limits,
             bucket,
+            tally,
             active: 0,
             reserved: 0,
             detecting: 0,
@@ -82,11 +89,23 @@ impl Ledger {
         }
     }
 
-    pub(super) fn set_limits(&mut self, limits: ScopeLimits, now: Timestamp) {
+    /// Puts new limits in force. `charged` are the sources of the connections that it holds, one by
+    /// one: if sources have a share from now on, they are counted here.
+    pub(super) fn set_limits(
+        &mut self,
+        limits: ScopeLimits,
+        charged: impl Iterator<Item = SourceKey>,
+        now: Timestamp,
+    ) {
         match (limits.accept_rate, &mut self.bucket) {
             (Some(rate), Some(bucket)) => bucket.set_rate(rate.get(), now),
             (Some(rate), bucket @ None) => *bucket = Some(TokenBucket::new(rate.get(), now)),
             (None, bucket) => *bucket = None,
+        }
+        match (limits.max_connections_per_ip, &mut self.tally) {
+            (Some(_), Some(_)) => {}
+            (Some(_), tally @ None) => *tally = Some(charged.collect()),
+            (None, tally) => *tally = None,
         }
         self.limits = limits;
     }
@@ -136,10 +155,26 @@ impl Ledger {
         }
     }
 
-    /// Whether a source that holds so many may hold one more; asked only if that matters.
-    pub(super) fn shares(&self, held: impl FnOnce() -> u32, address: IpAddr) -> bool {
-        let limit = self.limits.max_connections_per_ip;
-        limit.is_none_or(|limit| held() < limit.get() || self.exempts(address))
+    /// Whether the source of `address` may hold one more.
+    pub(super) fn shares(&self, source: SourceKey, address: IpAddr) -> bool {
+        match (self.limits.max_connections_per_ip, &self.tally) {
+            (Some(limit), Some(tally)) => tally.held(source) < limit.get() || self.exempts(address),
+            (None, _) | (_, None) => true,
+        }
+    }
+
+    /// Counts one more of a source, if sources are counted.
+    pub(super) fn charge(&mut self, source: SourceKey) {
+        if let Some(tally) = &mut self.tally {
+            tally.add(source);
+        }
+    }
+
+    /// Counts one less of a source, if sources are counted.
+    pub(super) fn forgive(&mut self, source: SourceKey) {
+        if let Some(tally) = &mut self.tally {
+            tally.remove(source);
+        }
     }
 
     fn exempts(&self, address: IpAddr) -> bool {

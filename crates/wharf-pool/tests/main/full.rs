@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use wharf_pool::config::{Count, PerSecond, Value, WhenFull};
 use wharf_pool::{
-    Charge, CloseReason, Command, ConnectionGuard, ConnectionHandle, Listener, Phase, RejectReason,
-    ScopeLimits,
+    Charge, CloseReason, Command, ConnectionGuard, ConnectionHandle, Listener, Phase, Pool,
+    RejectReason, ScopeLimits,
 };
 
 use crate::world::{World, at_most, endpoints, ip, listener, open, patch, pool};
@@ -271,6 +271,45 @@ fn a_source_is_an_ipv4_address_or_a_64_and_holds_at_most_its_share() {
     assert_eq!(world.registry.sources(), 4);
     drop(v6);
     assert!(world.open("2001:db8::2").is_ok());
+}
+
+#[test]
+fn a_share_that_is_switched_on_counts_who_is_there_and_whoever_is_about_to_move_there() {
+    let world = World::new();
+    let target = pool(&world.registry, "test/target");
+    let share = |pool: &Pool, share: Value| {
+        let patch = patch("max_connections_per_ip", share);
+        pool.update_config(&patch).unwrap();
+    };
+    let (one, two) = ("10.0.0.1", "10.0.0.2");
+    let [a, b] = [one, one].map(|peer| world.open(peer).unwrap());
+    let elsewhere = world.open(two).unwrap();
+    a.handle().enter(&target).unwrap();
+    let moving = elsewhere.handle().reserve_move(&target).unwrap();
+    for _ in 0..2 {
+        share(&target, Value::from(1_i64));
+        let refused = |peer| world.open(peer).unwrap().handle().enter(&target);
+        assert_eq!(refused(one), Err(RejectReason::IpLimit), "one is there");
+        assert_eq!(refused(two), Err(RejectReason::IpLimit), "one is coming");
+        assert_eq!(refused("10.0.0.3"), Ok(()));
+        share(&target, Value::Off);
+    }
+    share(&world.pool, Value::from(1_i64));
+    assert_eq!(world.open(one).unwrap_err(), RejectReason::IpLimit);
+    moving.commit();
+    assert!(world.open(two).is_ok(), "who has moved is gone");
+    drop(b);
+    assert!(world.open(one).is_ok());
+    a.handle()
+        .announce(format!("{two}:1").parse().unwrap())
+        .unwrap();
+    share(&target, Value::from(2_i64));
+    let third = world.open(two).unwrap();
+    assert_eq!(
+        third.handle().enter(&target),
+        Err(RejectReason::IpLimit),
+        "the announced one counts for its own source"
+    );
 }
 
 #[test]

@@ -196,6 +196,17 @@ impl Model {
         let sources: HashSet<Source> = charged.chain(held).map(|p| source_of(ip(p))).collect();
         assert_eq!(self.registry.sources(), sources.len());
         assert_eq!(self.registry.records(), self.connections.len());
+        // Where a newcomer of each listener is counted first: the second has one pool only.
+        for (listener, scopes) in self.listeners.iter().zip([&[0, 1][..], &[0, 2, 5]]) {
+            for peer in PEERS {
+                let expected = self.check(scopes, peer);
+                assert_eq!(
+                    listener.check_source(ip(peer)),
+                    expected,
+                    "{peer} in {scopes:?}"
+                );
+            }
+        }
     }
 
     /// Ends everything, and finds every book closed and every story told once.
@@ -289,8 +300,8 @@ impl Model {
             .count()
     }
 
-    /// Charges `peer` with one more in each of `scopes`, if rates and shares allow it.
-    fn claim(&mut self, scopes: &[usize], peer: &str) -> Result<(), RejectReason> {
+    /// Whether rates and shares allow `peer` one more in each of `scopes`.
+    fn check(&self, scopes: &[usize], peer: &str) -> Result<(), RejectReason> {
         let now = self.timestamp();
         if peer == EXEMPT {
             return Ok(());
@@ -308,7 +319,14 @@ impl Model {
                 return Err(RejectReason::IpLimit);
             }
         }
-        for scope in scopes {
+        Ok(())
+    }
+
+    /// Takes the tokens of one more in each of `scopes`, if rates and shares allow it.
+    fn claim(&mut self, scopes: &[usize], peer: &str) -> Result<(), RejectReason> {
+        self.check(scopes, peer)?;
+        let now = self.timestamp();
+        for scope in scopes.iter().filter(|_| peer != EXEMPT) {
             if let Some(bucket) = &mut self.limits[*scope].bucket {
                 bucket.try_take(now).unwrap();
             }
