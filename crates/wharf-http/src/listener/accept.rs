@@ -17,7 +17,7 @@ use wharf_control::{AcceptError, Backoff, TokenBucket};
 use wharf_pool::config::WhenFull;
 use wharf_pool::{Charge, Endpoints, Listener, RejectReason, Slot, Tracked};
 
-use super::lobby::{self, Lobby};
+use super::lobby::{self, Lobby, Seat};
 use super::tcp::refuse_handshakes;
 use crate::app::App;
 use crate::connection::HttpConnection;
@@ -144,7 +144,7 @@ impl<S> Acceptor<S> {
             match accept(&socket) {
                 Ok((stream, peer)) => match self.listener.reserve() {
                     Ok(slot) => self.let_in(slot, stream, peer, state),
-                    Err(full) => self.turn_away(stream, full),
+                    Err(full) => self.turn_away(stream, full, self.lobby.seat()),
                 },
                 Err(error) if is_per_connection(&error) => {}
                 Err(_) => break,
@@ -192,27 +192,24 @@ impl<S> Acceptor<S> {
         }
         let (stream, peer) = try_accept(ready)?;
         state.accepted();
-        let seat = if policy == WhenFull::Reclaim {
-            self.lobby.seat()
-        } else {
-            None
-        };
-        let Some(seat) = seat else {
-            self.turn_away(stream, full);
-            return Ok(());
+        let seat = match self.lobby.seat() {
+            Some(seat) if policy == WhenFull::Reclaim => seat,
+            seat => {
+                self.turn_away(stream, full, seat);
+                return Ok(());
+            }
         };
         let may_search = state.searches.try_take(self.shared.clock.now()).is_ok();
         let (acceptor, local) = (self.clone_for_newcomer(), state.local);
         self.tasks.spawn(async move {
-            match lobby::make_room(&acceptor.listener, peer, full, may_search).await {
-                Ok(slot) => {
-                    drop(seat);
-                    acceptor.open(slot, stream, peer, local);
-                }
-                Err(reason) => {
-                    drop(seat);
-                    acceptor.turn_away(stream, reason);
-                }
+            let slot = lobby::make_room(&acceptor.listener, peer, full, may_search).await;
+            let opened = match slot {
+                Ok(slot) => acceptor.open(slot, stream, peer, local),
+                Err(reason) => Err((stream, reason)),
+            };
+            // It has kept its seat until it has a slot, or is refused in it.
+            if let Err((stream, reason)) = opened {
+                acceptor.turn_away(stream, reason, Some(seat));
             }
         });
         Ok(())
@@ -222,10 +219,19 @@ impl<S> Acceptor<S> {
     where
         S: App,
     {
-        self.open(slot, stream, peer, state.local);
+        if let Err((stream, reason)) = self.open(slot, stream, peer, state.local) {
+            self.turn_away(stream, reason, self.lobby.seat());
+        }
     }
 
-    fn open(&self, slot: Slot<HttpConnection>, stream: OwnedFd, peer: SocketAddr, local: SocketAddr)
+    /// Serves a connection; gives back one that may not come in, and why.
+    fn open(
+        &self,
+        slot: Slot<HttpConnection>,
+        stream: OwnedFd,
+        peer: SocketAddr,
+        local: SocketAddr,
+    ) -> Result<(), (OwnedFd, RejectReason)>
     where
         S: App,
     {
@@ -234,8 +240,7 @@ impl<S> Acceptor<S> {
             .as_ref()
             .is_some_and(|ranges| !ranges.iter().any(|r| r.contains(peer.ip())))
         {
-            drop(slot);
-            return self.turn_away(stream, RejectReason::UntrustedProxy);
+            return Err((stream, RejectReason::UntrustedProxy));
         }
         let charge = if trusted.is_some() {
             Charge::Announced
@@ -258,17 +263,18 @@ impl<S> Acceptor<S> {
                     guard.handle().conclude(wharf_pool::CloseReason::Pressure);
                 }
             },
-            Err(reason) => self.turn_away(stream.into(), reason),
+            Err(reason) => return Err((stream.into(), reason)),
         }
+        Ok(())
     }
 
-    /// Refuses a newcomer: with a word if the lobby has room, else with a reset.
-    fn turn_away(&self, stream: OwnedFd, reason: RejectReason) {
+    /// Refuses a newcomer: with a word if it has a seat in the lobby, else with a reset.
+    fn turn_away(&self, stream: OwnedFd, reason: RejectReason, seat: Option<Seat>) {
         self.listener.reject(reason);
         let Ok(stream) = TcpStream::from_std(stream.into()) else {
             return;
         };
-        match self.lobby.seat() {
+        match seat {
             Some(seat) if reason != RejectReason::UntrustedProxy => {
                 self.tasks.spawn(lobby::refuse(stream, seat));
             }

@@ -17,7 +17,8 @@ use crate::connection::HttpConnection;
 use crate::descriptors::kept_descriptors;
 use crate::transport::Transport;
 
-/// How many newcomers may be in a listener's lobby, if descriptors allow.
+/// How many newcomers may be in a listener's lobby, if descriptors allow. One of them stands: the loop
+/// has to accept whom it resets because every seat is taken.
 const ROOM: usize = 64;
 
 /// How long a newcomer waits for the slot of a connection that was asked to leave.
@@ -46,7 +47,7 @@ impl Lobby {
     /// descriptors that the process keeps for itself: the rest is for its files and its admin API.
     pub(crate) fn new(listeners: usize) -> Self {
         let kept = kept_descriptors().unwrap_or(usize::MAX);
-        let seats = (kept / 8 / listeners.max(1)).clamp(4, ROOM);
+        let seats = (kept / 8 / listeners.max(1)).clamp(4, ROOM) - 1;
         Self {
             seats,
             room: Arc::new(Semaphore::new(seats)),
