@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tokio::time::Instant;
-use wharf_pool::config::PoolConfig;
+use wharf_pool::config::{Count, PoolConfig};
 use wharf_pool::{
     Charge, ConnectionGuard, Endpoints, Outcome, Pool, Registry, ScopeLimits, Timestamp,
 };
@@ -74,6 +74,38 @@ fn connections(c: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("on 2 threads", live), |b| {
             b.iter_custom(|iterations| on_two_threads(&crowd, iterations));
+        });
+        group.bench_function(
+            BenchmarkId::new("from any source with a share", live),
+            |b| {
+                crowd.registry.update_limits(share());
+                b.iter(|| {
+                    source = (source + 7_919) % live;
+                    open(&crowd.pool, source)
+                });
+            },
+        );
+    }
+}
+
+/// Each source may hold so many that none is kept out.
+fn share() -> ScopeLimits {
+    let mut limits = ScopeLimits::default();
+    limits.max_connections_per_ip = Count::new(1_000);
+    limits
+}
+
+/// How long nobody can come or go because every connection is looked at.
+fn shares(c: &mut Criterion) {
+    let mut group = c.benchmark_group("switch a share on");
+    for live in [1_000, 100_000, 1_000_000] {
+        let crowd = LazyCell::new(|| Crowd::of(live));
+        group.bench_function(BenchmarkId::from_parameter(live), |b| {
+            b.iter_batched(
+                || crowd.registry.update_limits(ScopeLimits::default()),
+                |()| crowd.registry.update_limits(share()),
+                BatchSize::PerIteration,
+            );
         });
     }
 }
@@ -152,6 +184,6 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(2));
-    targets = connections, requests, wheel
+    targets = connections, shares, requests, wheel
 }
 criterion_main!(benches);

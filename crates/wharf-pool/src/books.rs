@@ -11,6 +11,7 @@
 mod account;
 mod flow;
 mod ledger;
+mod path;
 mod tally;
 
 use std::net::IpAddr;
@@ -27,61 +28,7 @@ pub(crate) use flow::Flow;
 use ledger::Ledger;
 pub(crate) use ledger::ScopeKind;
 pub use ledger::{Occupancy, ScopeLimits};
-
-/// Which ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ScopeId(u32);
-
-impl ScopeId {
-    fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// The ledgers that one connection is counted in, outermost first: the process, its listener, and
-/// its pool, unless it is not yet known what the connection speaks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Path {
-    scopes: [ScopeId; 3],
-    depth: u32,
-}
-
-impl Path {
-    pub(crate) fn to_listener(process: ScopeId, listener: ScopeId) -> Self {
-        Self {
-            scopes: [process, listener, listener],
-            depth: 2,
-        }
-    }
-
-    pub(crate) fn to_pool(self, pool: ScopeId) -> Self {
-        Self {
-            scopes: [self.scopes[0], self.scopes[1], pool],
-            depth: 3,
-        }
-    }
-
-    /// Of a slot for a connection that is counted in the rest already.
-    fn in_pool_only(pool: ScopeId) -> Self {
-        Self {
-            scopes: [pool; 3],
-            depth: 1,
-        }
-    }
-
-    fn scopes(&self) -> &[ScopeId] {
-        &self.scopes[..self.depth as usize]
-    }
-
-    fn is_detecting(&self) -> bool {
-        self.depth == 2
-    }
-
-    /// The scope whose flow the connection is part of.
-    pub(crate) fn innermost(&self) -> ScopeId {
-        self.scopes[2]
-    }
-}
+pub(crate) use path::{Path, ScopeId};
 
 #[derive(Debug, Default)]
 pub(crate) struct Books {
@@ -256,7 +203,9 @@ impl Books {
         }
         if charged != source {
             self.forgive(&[to], charged);
-            self.charge(&[to], source);
+            if let Some(source) = source {
+                self.ledger(to).charge(source);
+            }
         }
         let target = self.ledger(to);
         target.reserved -= 1;
@@ -272,29 +221,40 @@ impl Books {
         address: IpAddr,
         now: Timestamp,
     ) -> Result<(), RejectReason> {
-        self.check(path.scopes(), address, now)
-    }
-
-    fn check(
-        &self,
-        scopes: &[ScopeId],
-        address: IpAddr,
-        now: Timestamp,
-    ) -> Result<(), RejectReason> {
-        let judges = || scopes.iter().map(|scope| &self.ledgers[scope.index()]);
-        if !judges().all(|ledger| ledger.has_token(address, now)) {
-            return Err(RejectReason::Rate);
-        }
+        self.check_rates(path.scopes(), address, now)?;
         let source = SourceKey::of(address);
-        if judges().all(|ledger| ledger.shares(source, address)) {
+        if self
+            .judges(path.scopes())
+            .all(|ledger| ledger.shares(source, address))
+        {
             Ok(())
         } else {
             Err(RejectReason::IpLimit)
         }
     }
 
-    /// Checks and counts the source of a connection that enters `scopes`, if its `address` is known,
-    /// and takes a token of each of their rates; on an error nothing has changed.
+    fn check_rates(
+        &self,
+        scopes: &[ScopeId],
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<(), RejectReason> {
+        if self
+            .judges(scopes)
+            .all(|ledger| ledger.has_token(address, now))
+        {
+            Ok(())
+        } else {
+            Err(RejectReason::Rate)
+        }
+    }
+
+    fn judges(&self, scopes: &[ScopeId]) -> impl Iterator<Item = &Ledger> {
+        scopes.iter().map(|scope| &self.ledgers[scope.index()])
+    }
+
+    /// Counts the source of a connection that enters `scopes`, if its `address` is known, and takes a
+    /// token of each of their rates; on an error nothing has changed.
     fn claim(
         &mut self,
         scopes: &[ScopeId],
@@ -304,21 +264,22 @@ impl Books {
         let Some(address) = address else {
             return Ok(None);
         };
-        self.check(scopes, address, now)?;
+        self.check_rates(scopes, address, now)?;
+        let source = SourceKey::of(address);
+        // Counted first and judged by the count: to look before would be one more search.
+        let mut shares = true;
+        for scope in scopes {
+            let ledger = self.ledger(*scope);
+            shares &= ledger.charge(source) || ledger.exempts(address);
+        }
+        if !shares {
+            self.forgive(scopes, Some(source));
+            return Err(RejectReason::IpLimit);
+        }
         for scope in scopes {
             self.ledger(*scope).take_token(address, now);
         }
-        let source = Some(SourceKey::of(address));
-        self.charge(scopes, source);
-        Ok(source)
-    }
-
-    /// Charges a source with a connection in `scopes`.
-    fn charge(&mut self, scopes: &[ScopeId], source: Option<SourceKey>) {
-        let Some(source) = source else { return };
-        for scope in scopes {
-            self.ledger(*scope).charge(source);
-        }
+        Ok(Some(source))
     }
 
     /// Takes a connection in `scopes` off what a source is charged with.

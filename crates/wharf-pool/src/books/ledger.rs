@@ -163,10 +163,11 @@ impl Ledger {
         }
     }
 
-    /// Counts one more of a source, if sources are counted.
-    pub(super) fn charge(&mut self, source: SourceKey) {
-        if let Some(tally) = &mut self.tally {
-            tally.add(source);
+    /// Counts one more of a source, if sources are counted; returns whether it is within its share.
+    pub(super) fn charge(&mut self, source: SourceKey) -> bool {
+        match (self.limits.max_connections_per_ip, &mut self.tally) {
+            (Some(limit), Some(tally)) => tally.add(source) <= limit.get(),
+            (None, _) | (_, None) => true,
         }
     }
 
@@ -177,7 +178,7 @@ impl Ledger {
         }
     }
 
-    fn exempts(&self, address: IpAddr) -> bool {
+    pub(super) fn exempts(&self, address: IpAddr) -> bool {
         self.limits
             .exempt
             .iter()

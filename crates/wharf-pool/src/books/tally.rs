@@ -19,8 +19,11 @@ impl Tally {
         self.0.get(&source).copied().unwrap_or(0)
     }
 
-    pub(super) fn add(&mut self, source: SourceKey) {
-        *self.0.entry(source).or_insert(0) += 1;
+    /// Counts one more; returns how many that makes.
+    pub(super) fn add(&mut self, source: SourceKey) -> u32 {
+        let held = self.0.entry(source).or_insert(0);
+        *held += 1;
+        *held
     }
 
     pub(super) fn remove(&mut self, source: SourceKey) {
@@ -42,7 +45,9 @@ impl FromIterator<SourceKey> for Tally {
     /// Counts connections by their sources.
     fn from_iter<I: IntoIterator<Item = SourceKey>>(sources: I) -> Self {
         let mut tally = Self::default();
-        sources.into_iter().for_each(|source| tally.add(source));
+        for source in sources {
+            tally.add(source);
+        }
         tally
     }
 }
