@@ -1,9 +1,9 @@
 """A pool holds as many connections as it may and not one more, whatever happens around it."""
 
 import http.client
+import itertools
 import json
 import random
-import threading
 import time
 
 import pytest
@@ -205,31 +205,29 @@ class Disturbed:
 
     def __init__(self, server, kinds):
         self.server, self.kinds = server, kinds
-        self.changes, self.served = [], 0
-        self.stop = threading.Event()
-        self.operator = Door(server)
-        self.changer = threading.Thread(target=self._change, daemon=True)
+        self.served = 0
+        self.operator, self.limits = Door(server), itertools.cycle([CAP // 2, CAP])
+        self.changer = Sampler(self._change, every=0.008)
 
     def __enter__(self):
         if "changes" in self.kinds:
-            self.changer.start()
+            self.changer.__enter__()
         return self
 
     def __exit__(self, *error):
-        self.stop.set()
         if "changes" in self.kinds:
-            self.changer.join(10)
+            self.changer.__exit__(*error)
 
     def churn(self, seconds):
         self.served = sum(in_threads(CONNECTS, self._client, seconds))
 
     def assert_changes_were_taken(self):
         if "changes" in self.kinds:
-            assert set(self.changes) == {200} and len(self.changes) > 100
+            assert set(self.changer.values) == {200}
+            assert self.changer.per_second > 50, f"{self.changer.per_second:.0f} changes a second"
 
     def _change(self):
-        while not self.stop.wait(0.008):
-            self.changes.append(self.operator.limit(CAP if len(self.changes) % 2 else CAP // 2)[0])
+        return self.operator.limit(next(self.limits))[0]
 
     def _client(self, n, still):
         chance, served = random.Random(n), 0
