@@ -24,6 +24,7 @@ mod running;
 mod serve;
 mod server;
 mod ticker;
+pub mod tls;
 mod transport;
 
 pub use app::{App, BoxError};
