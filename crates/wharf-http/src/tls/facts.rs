@@ -8,8 +8,8 @@ use x509_parser::prelude::FromDer;
 
 use super::UtcTime;
 
-/// The longest name of a peer that is kept: it goes into log lines and the admin API.
-const LONGEST_SUBJECT: usize = 256;
+/// The most that is kept of what a peer has sent: it goes into log lines and the admin API.
+const LONGEST: usize = 256;
 
 /// What a certificate says of itself.
 #[derive(Debug)]
@@ -44,13 +44,13 @@ pub(super) fn subject(der: &[u8]) -> Option<Box<str>> {
     if subject.is_empty() {
         subject = alternative_names(&certificate).into_iter().next()?;
     }
-    if subject.len() > LONGEST_SUBJECT {
-        let end = (0..=LONGEST_SUBJECT)
-            .rev()
-            .find(|&end| subject.is_char_boundary(end))?;
-        subject.truncate(end);
-    }
-    Some(subject.into())
+    Some(cut(subject).into())
+}
+
+/// As much of a text as is kept.
+pub(super) fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(LONGEST));
+    text
 }
 
 fn read(der: &[u8]) -> Result<X509Certificate<'_>, String> {

@@ -4,8 +4,10 @@ use std::io;
 
 use rustls::PeerIncompatible;
 
+use super::facts::cut;
+
 /// Why a handshake came to nothing, in words for a log and, by [`as_str`](Self::as_str), in a closed
-/// set for a metric.
+/// set for a metric. What the peer has a part in is at most 256 bytes, and to be escaped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -77,10 +79,11 @@ impl HandshakeError {
             return Self::Alert(alert.as_str().unwrap_or("an unknown alert"));
         }
         if let Error::InvalidCertificate(why) = error {
-            return Self::ClientCertificate(why.to_string());
+            return Self::ClientCertificate(cut(why.to_string()));
         }
         if let Error::PeerIncompatible(why) = error {
-            return Self::incompatible(why).unwrap_or_else(|| Self::Protocol(error.to_string()));
+            return Self::incompatible(why)
+                .unwrap_or_else(|| Self::Protocol(cut(error.to_string())));
         }
         if *error == Error::NoApplicationProtocol {
             return Self::NoCommonProtocol;
@@ -88,7 +91,7 @@ impl HandshakeError {
         if *error == Error::NoCertificatesPresented {
             return Self::ClientCertificateRequired;
         }
-        Self::Protocol(error.to_string())
+        Self::Protocol(cut(error.to_string()))
     }
 
     /// What came through the IO traits: the library's errors are inside.

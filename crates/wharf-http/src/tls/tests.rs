@@ -5,6 +5,7 @@ mod certificates;
 mod client_auth;
 mod handshake;
 mod handshakes;
+mod hostile;
 mod resumption;
 mod stream;
 

@@ -29,6 +29,17 @@ async fn who_has_to_show_a_certificate_is_known_by_it() {
 }
 
 #[tokio::test]
+async fn a_long_name_is_cut() {
+    let ca = Authority::new("ca");
+    let acceptor = asking(&ca, ClientAuth::Required(roots(&ca)));
+    let client = Client::of(&ca).identity(&ca.client(&"ü".repeat(1000)));
+    let (info, _) = talk(&acceptor, &client.config(), "localhost").await;
+    let name = info.client.unwrap();
+    // The 256th byte is in the middle of a letter.
+    assert_eq!((name.len(), name.starts_with("CN=üü")), (255, true));
+}
+
+#[tokio::test]
 async fn who_shows_none_is_let_in_only_where_it_may() {
     let ca = Authority::new("ca");
     for versions in [TLS12, TLS13] {
