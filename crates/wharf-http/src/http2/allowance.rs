@@ -32,8 +32,8 @@ pub(crate) static ALLOWANCES: Allowances = {
 /// What the peers of one connection are held to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// `SETTINGS_MAX_CONCURRENT_STREAMS` as it is announced. Default 100, as Envoy advises at the
-    /// edge and RFC 9113 6.5.2 has for the least.
+    /// `SETTINGS_MAX_CONCURRENT_STREAMS` as it is announced. Default 100: Envoy's advice
+    /// for the edge, and the least that RFC 9113 6.5.2 recommends.
     pub(crate) max_streams: u32,
     /// Default [`ALLOWANCES`].
     pub(crate) allowances: &'static Allowances,
@@ -88,7 +88,7 @@ impl Allowance {
             // A hundred empty ones, as h2; ten thousand tiny ones.
             Http2Abuse::TinyDataFlood => Self::new(10_000, 100),
             // Envoy: half of all; Netty: 200 in 30 s. Less at once, since no honest peer takes
-            // back a hundred requests in a row within a second of asking.
+            // back a hundred requests in a row as soon as it has asked.
             Http2Abuse::RapidReset => Self::new(100, 7),
             // h2's advice is 100 to 1024 in a connection's life; long lives are honest.
             Http2Abuse::MadeYouReset => Self::new(200, 1),
@@ -141,7 +141,8 @@ pub(crate) mod price {
     /// A byte of content pays for so many bytes of overhead (nginx).
     pub(crate) const OVERHEAD_PER_CONTENT: u32 = 7;
 
-    /// A stream that has been open for longer is not reset rapidly: with the number of streams
-    /// that may be open at once, that bounds how often it can happen.
-    pub(crate) const RAPID_MS: u32 = 1000;
+    /// A stream that has been open for so long is not reset rapidly: with the number of streams
+    /// that may be open at once, that bounds how often it can happen. Envoy has a second; calls
+    /// have shorter deadlines, and where a server is slow they expire one and all.
+    pub(crate) const RAPID_MS: u32 = 250;
 }

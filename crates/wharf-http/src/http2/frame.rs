@@ -53,6 +53,11 @@ impl FrameHeader {
         ]
     }
 
+    /// Whether the payload is entries of SETTINGS.
+    pub(crate) const fn has_entries(&self) -> bool {
+        matches!(self.kind, Kind::Settings) && !self.has(Self::ACK)
+    }
+
     /// Whether a flag is set.
     pub(crate) const fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0

@@ -12,7 +12,8 @@ pub(super) struct Inbound {
     since: Timestamp,
     pub(super) walk: Walk,
     pub(super) block: Option<Block>,
-    pub(super) initial_window: u32,
+    /// The window of new streams, and the one that SETTINGS announce of which more is to come.
+    initial_window: [u32; 2],
     pub(super) leaving: bool,
 }
 
@@ -59,6 +60,9 @@ pub(crate) enum Owed {
     Frame,
 }
 
+/// RFC 9113 6.5.2.
+const SETTINGS_INITIAL_WINDOW_SIZE: u16 = 0x4;
+
 impl Inbound {
     pub(super) const fn new(now: Timestamp) -> Self {
         Self {
@@ -66,7 +70,7 @@ impl Inbound {
             since: now,
             walk: Walk::new(),
             block: None,
-            initial_window: 65_535,
+            initial_window: [65_535; 2],
             leaving: false,
         }
     }
@@ -94,9 +98,21 @@ impl Inbound {
         if self.has_preface() { rest } else { &[] }
     }
 
-    /// SETTINGS have come, and with them the beginning is complete.
-    pub(super) const fn settings_came(&mut self) {
+    /// An entry of SETTINGS, which counts when they are complete.
+    pub(super) const fn setting(&mut self, id: u16, value: u32) {
+        if id == SETTINGS_INITIAL_WINDOW_SIZE {
+            self.initial_window[1] = value;
+        }
+    }
+
+    /// SETTINGS are complete, and with the first of them the beginning.
+    pub(super) const fn settings(&mut self) {
         self.stage = Stage::Begun;
+        self.initial_window[0] = self.initial_window[1];
+    }
+
+    pub(super) const fn initial_window(&self) -> u32 {
+        self.initial_window[0]
     }
 
     pub(super) const fn has_preface(&self) -> bool {

@@ -75,7 +75,7 @@ impl Meter {
             }
             match self.inbound.walk.step(&mut rest, now) {
                 Some(Step::Frame(frame)) => self.take(&frame, now),
-                Some(Step::Setting { id, value }) => self.setting(id, value),
+                Some(Step::Setting { id, value }) => self.inbound.setting(id, value),
                 None => return Ok(()),
             }
         }
@@ -166,7 +166,7 @@ impl Meter {
 
     /// The window that the client gives each new stream (`SETTINGS_INITIAL_WINDOW_SIZE`).
     pub(crate) const fn initial_window(&self) -> u32 {
-        self.inbound.initial_window
+        self.inbound.initial_window()
     }
 
     /// Whether the client has sent GOAWAY.

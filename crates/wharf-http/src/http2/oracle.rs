@@ -206,7 +206,7 @@ impl Model {
             3 => {
                 self.open.remove(&frame.stream);
             }
-            4 => {
+            4 if frame.flags & 1 == 0 => {
                 for entry in frame.payload.chunks_exact(6) {
                     if entry[..2] == [0, 4] {
                         self.window = entry[2..].try_into().ok().map(u32::from_be_bytes);

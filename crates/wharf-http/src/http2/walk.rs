@@ -47,6 +47,28 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// Takes a frame that is there as a whole, and has no entries: nearly all are such.
+    #[inline]
+    fn whole(bytes: &mut &[u8]) -> Option<Self> {
+        let (header, rest) = bytes.split_first_chunk()?;
+        let header = FrameHeader::parse(header);
+        if header.has_entries() {
+            return None;
+        }
+        let (payload, rest) = rest.split_at_checked(header.length as usize)?;
+        *bytes = rest;
+        let prefix = if let Some(prefix) = payload.first_chunk() {
+            *prefix
+        } else {
+            let mut prefix = [0; PREFIX];
+            for (to, from) in prefix.iter_mut().zip(payload) {
+                *to = *from;
+            }
+            prefix
+        };
+        Some(Self { header, prefix })
+    }
+
     /// The first four bytes of the payload: a code, an increment.
     pub(crate) const fn number(&self) -> u32 {
         let [a, b, c, d, ..] = self.prefix;
@@ -97,11 +119,21 @@ impl Walk {
     /// taken and nothing more is complete.
     #[inline]
     pub(crate) fn step(&mut self, bytes: &mut &[u8], now: Timestamp) -> Option<Step> {
+        if self.at_boundary()
+            && let Some(frame) = Frame::whole(bytes)
+        {
+            self.begun = now;
+            return Some(Step::Frame(frame));
+        }
+        self.piecemeal(bytes, now)
+    }
+
+    fn piecemeal(&mut self, bytes: &mut &[u8], now: Timestamp) -> Option<Step> {
         let header = match self.inside {
             Some(header) => header,
             None => self.header(bytes, now)?,
         };
-        if let Kind::Settings = header.kind {
+        if header.has_entries() {
             return self.settings(header, bytes);
         }
         self.payload(header, bytes)
@@ -141,7 +173,6 @@ impl Walk {
         if come < content { come } else { content }
     }
 
-    #[inline]
     fn header(&mut self, bytes: &mut &[u8], now: Timestamp) -> Option<FrameHeader> {
         if self.have == 0 {
             if bytes.is_empty() {
@@ -165,7 +196,6 @@ impl Walk {
         Some(header)
     }
 
-    #[inline]
     fn payload(&mut self, header: FrameHeader, bytes: &mut &[u8]) -> Option<Step> {
         let wanted = PREFIX.min(header.length as usize);
         if self.have < wanted {

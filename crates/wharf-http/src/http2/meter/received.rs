@@ -9,9 +9,6 @@ use super::super::inbound::Block;
 use super::super::walk::Frame;
 use super::Meter;
 
-/// RFC 9113 6.5.2.
-const SETTINGS_INITIAL_WINDOW_SIZE: u16 = 0x4;
-
 impl Meter {
     /// A frame from the client.
     #[inline]
@@ -136,16 +133,10 @@ impl Meter {
                 self.score.charge(Http2Abuse::SettingsFlood, 1);
             }
         } else {
-            self.inbound.settings_came();
+            self.inbound.settings();
             let entries = header.length / 6;
             let price = 1 + entries / price::ENTRIES_PER_SETTINGS;
             self.score.charge(Http2Abuse::SettingsFlood, price);
-        }
-    }
-
-    pub(super) fn setting(&mut self, id: u16, value: u32) {
-        if id == SETTINGS_INITIAL_WINDOW_SIZE {
-            self.inbound.initial_window = value;
         }
     }
 

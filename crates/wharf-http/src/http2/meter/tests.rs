@@ -8,6 +8,11 @@ mod facts;
 mod honest;
 mod properties;
 
+#[test]
+fn a_meter_takes_half_a_kilobyte_at_most() {
+    assert!(size_of::<Meter>() <= 512, "{}", size_of::<Meter>());
+}
+
 /// The payload of a header block: one field from the static table.
 const BLOCK: &[u8] = &[0x82];
 

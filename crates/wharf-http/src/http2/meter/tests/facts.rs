@@ -190,6 +190,10 @@ fn goodbyes_and_windows_are_noted() {
         &[0, 4, 0, 0, 0, 0, 0, 3, 0, 0, 0, 9],
     ));
     assert_eq!(connection.meter.initial_window(), 0);
+    let half = &frame(Kind::Settings, 0, 0, &[0, 4, 0, 0, 0, 9, 0, 3, 0, 0, 0, 9])[..HEADER + 6];
+    let mut partial = Connection::open();
+    partial.client(half);
+    assert_eq!(partial.meter.initial_window(), 65_535);
     connection.client(&frame(Kind::GoAway, 0, 0, &[0; 8]));
     assert!(connection.meter.is_leaving());
     assert_eq!(connection.meter.went_away(), None);

@@ -240,7 +240,7 @@ fn calls_that_run_into_their_deadlines_are_borne() {
     let mut connection = Connection::open();
     for _ in 0..600 {
         let streams: Vec<_> = (0..100).map(|_| connection.ask(END_STREAM)).collect();
-        connection.wait(SECOND);
+        connection.wait(SECOND / 4);
         for stream in streams {
             connection.reset(stream);
         }

@@ -58,7 +58,7 @@ fn script() -> impl Strategy<Value = Script> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2048, ..Default::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 512, ..Default::default() })]
 
     #[test]
     fn where_the_bytes_are_cut_changes_nothing(script in script(), step in 1..50_usize) {
