@@ -13,6 +13,7 @@ mod context;
 mod descriptors;
 mod drain;
 mod drive;
+pub mod grpc;
 mod http1;
 #[cfg_attr(
     not(test),

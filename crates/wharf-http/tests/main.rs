@@ -4,6 +4,7 @@ mod admission;
 mod deadlines;
 mod drain;
 mod endings;
+mod grpc;
 mod requests;
 mod support;
 mod upgrade;

@@ -1,0 +1,159 @@
+//! [`Call`]: one call, as all who take part in it see it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use super::calls::Calls;
+use super::code::Code;
+use super::limits::MessageLimits;
+use super::status::Status;
+
+/// One call. Cheap to clone.
+///
+/// [`Supervised`](super::Supervised) makes one for each call, or takes the one that it finds among
+/// the request's extensions: so whoever serves the connection sets the limits, ends the call at its
+/// deadline, and learns how it ended.
+#[derive(Clone, Debug)]
+pub struct Call {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    limits: MessageLimits,
+    calls: Option<Calls>,
+    received: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    cut: Option<Status>,
+    /// Who makes the answer: the handler's future, then its body.
+    answering: Option<Waker>,
+    ended: Option<Code>,
+}
+
+impl Call {
+    /// A call with these limits that is counted in `calls` when it ends.
+    pub fn new(limits: MessageLimits, calls: Option<Calls>) -> Self {
+        let shared = Shared {
+            limits,
+            calls,
+            received: AtomicU64::new(0),
+            state: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// How long its messages may be.
+    pub fn limits(&self) -> MessageLimits {
+        self.shared.limits
+    }
+
+    /// Ends the call with `status`, whatever its handler does: before the head of the answer is
+    /// there as a refusal, after that as its trailers. Says whether that is how it ends: `false` if
+    /// it has ended, or was cut before.
+    pub fn cut(&self, status: Status) -> bool {
+        let answering = {
+            let mut state = self.state();
+            if state.ended.is_some() || state.cut.is_some() {
+                return false;
+            }
+            state.cut = Some(status);
+            state.answering.take()
+        };
+        if let Some(waker) = answering {
+            waker.wake();
+        }
+        true
+    }
+
+    /// How it ended; `None` while it goes on.
+    pub fn code(&self) -> Option<Code> {
+        self.state().ended
+    }
+
+    pub(super) fn calls(&self) -> Option<&Calls> {
+        self.shared.calls.as_ref()
+    }
+
+    /// What it was cut with.
+    pub(super) fn was_cut(&self) -> Option<Status> {
+        self.state().cut.clone()
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.state().cut.is_some()
+    }
+
+    /// What it was cut with; if it was not, the task of `cx` is woken when it is.
+    pub(super) fn poll_cut(&self, cx: &Context<'_>) -> Option<Status> {
+        let mut state = self.state();
+        if state.cut.is_some() {
+            return state.cut.clone();
+        }
+        match &mut state.answering {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        None
+    }
+
+    pub(super) fn received(&self, messages: u64) {
+        self.shared.received.fetch_add(messages, Ordering::Relaxed);
+    }
+
+    pub(super) fn messages_received(&self) -> u64 {
+        self.shared.received.load(Ordering::Relaxed)
+    }
+
+    /// Notes the end. `None`: the answer did not come to its end.
+    pub(super) fn end(&self, code: Option<Code>) -> Code {
+        let mut state = self.state();
+        let cut = state.cut.as_ref().map(Status::code);
+        let code = code.or(cut).unwrap_or(Code::Cancelled);
+        *state.ended.get_or_insert(code)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call() -> Call {
+        Call::new(MessageLimits::default(), None)
+    }
+
+    #[test]
+    fn the_first_cut_counts() {
+        let call = call();
+        assert!(call.cut(Status::new(Code::ResourceExhausted, "too long")));
+        assert!(!call.cut(Status::new(Code::DeadlineExceeded, "late")));
+        assert_eq!(call.end(None), Code::ResourceExhausted);
+    }
+
+    #[test]
+    fn a_call_that_ended_is_not_cut() {
+        let call = call();
+        assert_eq!(call.code(), None);
+        call.end(Some(Code::Ok));
+        assert!(!call.cut(Status::new(Code::DeadlineExceeded, "late")));
+        assert_eq!(call.code(), Some(Code::Ok));
+    }
+
+    #[test]
+    fn an_answer_that_did_not_come_to_its_end_was_cancelled() {
+        assert_eq!(call().end(None), Code::Cancelled);
+    }
+}
