@@ -10,5 +10,7 @@ mod beside;
 mod client;
 mod cut;
 mod figures;
+#[cfg(feature = "grpc")]
+mod health;
 mod messages;
 mod refusals;

@@ -14,6 +14,8 @@ mod calls;
 mod code;
 mod content_type;
 mod figures;
+#[cfg(feature = "grpc")]
+mod health;
 mod limits;
 mod meter;
 mod record;
@@ -29,6 +31,8 @@ pub use calls::{Calls, OTHER};
 pub use code::Code;
 pub use content_type::{is_call, is_grpc};
 pub use figures::MethodFigures;
+#[cfg(feature = "grpc")]
+pub use health::{Following, Health, HealthService, Watching};
 pub use limits::MessageLimits;
 pub use meter::{Meter, TooLong};
 pub use request_body::RequestBody;
