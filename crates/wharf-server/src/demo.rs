@@ -1,6 +1,10 @@
 //! The demo application: something to try each feature on.
 
 mod body;
+mod echo;
+#[cfg_attr(not(test), expect(dead_code, reason = "no listener speaks HTTP/2 yet"))]
+pub(crate) mod grpc;
+mod proto;
 
 pub(crate) use body::AppBody;
 
