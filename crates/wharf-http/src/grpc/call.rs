@@ -56,7 +56,7 @@ impl Call {
 
     /// Ends the call with `status`, whatever its handler does: before the head of the answer is
     /// there as a refusal, after that as its trailers. Says whether that is how it ends: `false` if
-    /// it has ended, or was cut before.
+    /// its end was decided before.
     pub fn cut(&self, status: Status) -> bool {
         let answering = {
             let mut state = self.state();
@@ -72,7 +72,7 @@ impl Call {
         true
     }
 
-    /// How it ended; `None` while it goes on.
+    /// How it ended; `None` as long as that is not decided.
     pub fn code(&self) -> Option<Code> {
         self.state().ended
     }
@@ -81,13 +81,17 @@ impl Call {
         self.shared.calls.as_ref()
     }
 
-    /// What it was cut with.
-    pub(super) fn was_cut(&self) -> Option<Status> {
-        self.state().cut.clone()
+    /// Whether it was cut, and not settled before.
+    pub(super) fn is_cut(&self) -> bool {
+        let state = self.state();
+        state.cut.is_some() && state.ended.is_none()
     }
 
-    pub(super) fn is_cut(&self) -> bool {
-        self.state().cut.is_some()
+    /// # Errors
+    ///
+    /// What it was cut with.
+    pub(super) fn unless_cut(&self) -> Result<(), Status> {
+        self.state().cut.clone().map_or(Ok(()), Err)
     }
 
     /// What it was cut with; if it was not, the task of `cx` is woken when it is.
@@ -111,12 +115,26 @@ impl Call {
         self.shared.received.load(Ordering::Relaxed)
     }
 
-    /// Notes the end. `None`: the answer did not come to its end.
-    pub(super) fn end(&self, code: Option<Code>) -> Code {
+    /// Decides that it ends with `code`, for good.
+    ///
+    /// # Errors
+    ///
+    /// What it was cut with, if that was before.
+    pub(super) fn settle(&self, code: Code) -> Result<(), Status> {
         let mut state = self.state();
-        let cut = state.cut.as_ref().map(Status::code);
-        let code = code.or(cut).unwrap_or(Code::Cancelled);
-        *state.ended.get_or_insert(code)
+        match (&state.ended, &state.cut) {
+            (None, Some(status)) => return Err(status.clone()),
+            (None, None) => state.ended = Some(code),
+            (Some(_), _) => {}
+        }
+        Ok(())
+    }
+
+    /// It is over: how it ended, if nobody has decided that before.
+    pub(super) fn end(&self) -> Code {
+        let mut state = self.state();
+        let cut = state.cut.as_ref().map_or(Code::Cancelled, Status::code);
+        *state.ended.get_or_insert(cut)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -140,20 +158,21 @@ mod tests {
         let call = call();
         assert!(call.cut(Status::new(Code::ResourceExhausted, "too long")));
         assert!(!call.cut(Status::new(Code::DeadlineExceeded, "late")));
-        assert_eq!(call.end(None), Code::ResourceExhausted);
+        assert_eq!(call.settle(Code::Ok).unwrap_err().message(), "too long");
+        assert_eq!(call.end(), Code::ResourceExhausted);
     }
 
     #[test]
-    fn a_call_that_ended_is_not_cut() {
+    fn a_call_whose_end_is_decided_is_not_cut() {
         let call = call();
         assert_eq!(call.code(), None);
-        call.end(Some(Code::Ok));
+        call.settle(Code::Ok).unwrap();
         assert!(!call.cut(Status::new(Code::DeadlineExceeded, "late")));
         assert_eq!(call.code(), Some(Code::Ok));
     }
 
     #[test]
     fn an_answer_that_did_not_come_to_its_end_was_cancelled() {
-        assert_eq!(call().end(None), Code::Cancelled);
+        assert_eq!(call().end(), Code::Cancelled);
     }
 }

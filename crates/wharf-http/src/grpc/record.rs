@@ -11,6 +11,7 @@ use super::code::Code;
 use super::content_type::is_grpc;
 use super::figures::{Ended, Figures};
 use super::meter::Meter;
+use super::status::Status;
 
 /// What counts a call. Owned by what makes the answer, then by the answer's body; its drop is the end
 /// of the call, however that comes about.
@@ -21,7 +22,6 @@ pub(super) struct Record {
     /// The method, as long as nobody knows that it exists.
     unknown: Option<PathAndQuery>,
     begun: Instant,
-    code: Option<Code>,
     /// The messages of the answer.
     pub(super) meter: Meter,
 }
@@ -39,7 +39,6 @@ impl Record {
             call,
             unknown,
             begun: Instant::now(),
-            code: None,
             meter: Meter::default(),
         }
     }
@@ -49,11 +48,16 @@ impl Record {
     }
 
     /// The head of the answer is there, and is the handler's.
-    pub(super) fn answered<B>(&mut self, response: &Response<B>) {
+    ///
+    /// # Errors
+    ///
+    /// What the call was cut with: then that is its answer.
+    pub(super) fn answered<B>(&mut self, response: &Response<B>) -> Result<(), Status> {
         let fields = response.headers();
         let plain = (response.status() != StatusCode::OK).then(|| Code::of_http(response.status()));
-        self.code = Code::of(fields).or(plain);
-        let is_answer = match self.code {
+        let code = Code::of(fields).or(plain);
+        code.map_or_else(|| self.call.unless_cut(), |code| self.call.settle(code))?;
+        let is_answer = match code {
             // What refuses all calls alike says nothing of a method: it may be made up.
             Some(code) => code == Code::Ok,
             None => is_grpc(fields),
@@ -61,16 +65,7 @@ impl Record {
         if is_answer {
             self.learn();
         }
-    }
-
-    /// The call ends with this code, if what follows does not say otherwise.
-    pub(super) fn conclude(&mut self, code: Code) {
-        self.code = Some(code);
-    }
-
-    /// The answer ended, and has not said how.
-    pub(super) fn conclude_without_status(&mut self) {
-        self.code.get_or_insert(Code::Unknown);
+        Ok(())
     }
 
     /// A handler has begun an answer, so the method exists.
@@ -87,7 +82,7 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let code = self.call.end(self.code);
+        let code = self.call.end();
         if let Some(figures) = &self.figures {
             figures.end(&Ended {
                 code,

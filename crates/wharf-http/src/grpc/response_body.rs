@@ -31,14 +31,12 @@ pin_project! {
 
 impl<B: Body> ResponseBody<B> {
     /// The body of a handler's answer.
-    pub(super) fn answer(body: B, mut record: Record) -> Self {
-        if body.is_end_stream() {
-            record.conclude_without_status();
-        }
+    pub(super) fn answer(body: B, record: Record) -> Self {
+        let ended = body.is_end_stream() && record.call().settle(Code::Unknown).is_ok();
         Self {
             body: Some(body),
             record: Some(record),
-            ended: false,
+            ended,
         }
     }
 
@@ -76,45 +74,23 @@ where
         let (Some(record), false) = (this.record.as_mut(), *this.ended) else {
             return Poll::Ready(None);
         };
-        let mut cut = record.call().poll_cut(cx);
-        let mut polled = Poll::Pending;
-        if cut.is_none() {
-            polled = match this.body.as_mut().as_pin_mut() {
-                Some(body) => poll_body(body, record, cx),
-                None => Poll::Ready(None),
-            };
-            if !has_data(&polled) {
-                cut = record.call().was_cut();
+        let polled = match (record.call().poll_cut(cx), this.body.as_mut().as_pin_mut()) {
+            (Some(_), _) => Poll::Pending,
+            (None, Some(body)) => poll_body(body, record, cx),
+            (None, None) => Poll::Ready(None),
+        };
+        let body = this.body.as_ref().get_ref();
+        match is_end(&polled, body.as_ref().is_none_or(B::is_end_stream), record) {
+            Ok(ended) => {
+                *this.ended = ended;
+                polled
             }
-        }
-        if let Some(status) = cut {
-            *this.ended = true;
-            this.body.set(None);
-            record.conclude(status.code());
-            return Poll::Ready(Some(Ok(Frame::trailers(status.trailers()))));
-        }
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                if let Some(trailers) = frame.trailers_ref() {
-                    *this.ended = true;
-                    record.conclude(Code::of(trailers).unwrap_or(Code::Unknown));
-                } else if this
-                    .body
-                    .as_ref()
-                    .get_ref()
-                    .as_ref()
-                    .is_none_or(B::is_end_stream)
-                {
-                    record.conclude_without_status();
-                }
-            }
-            Poll::Ready(Some(Err(_)) | None) => {
+            Err(status) => {
                 *this.ended = true;
-                record.conclude_without_status();
+                this.body.set(None);
+                Poll::Ready(Some(Ok(Frame::trailers(status.trailers()))))
             }
-            Poll::Pending => {}
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -132,9 +108,27 @@ where
     }
 }
 
-/// Whether there are bytes to be sent: those that were there before a cut still go, nothing else does.
-fn has_data<E>(polled: &Polled<E>) -> bool {
-    matches!(polled, Poll::Ready(Some(Ok(frame))) if frame.data_ref().is_some_and(|data| !data.is_empty()))
+/// Whether the answer ends here. `Err`: it ends with that instead, since the call was cut; what was
+/// there before the cut still goes.
+fn is_end(polled: &Polled<BoxError>, is_last: bool, record: &Record) -> Result<bool, Status> {
+    let call = record.call();
+    let frame = match polled {
+        Poll::Pending => return call.unless_cut().map(|()| false),
+        Poll::Ready(Some(Ok(frame))) => frame,
+        Poll::Ready(Some(Err(_)) | None) => return call.settle(Code::Unknown).map(|()| true),
+    };
+    match (frame.trailers_ref(), frame.data_ref()) {
+        (Some(trailers), _) => {
+            let code = Code::of(trailers).unwrap_or(Code::Unknown);
+            call.settle(code).map(|()| true)
+        }
+        (None, data) => {
+            if data.is_none_or(Bytes::is_empty) {
+                call.unless_cut()?;
+            }
+            Ok(is_last && call.settle(Code::Unknown).is_ok())
+        }
+    }
 }
 
 /// The next frame of the handler's body, measured. Where it panics, or is too long, the call is cut.

@@ -128,29 +128,32 @@ where
         let Some(mut record) = this.record.take() else {
             return Poll::Ready(Ok(no_call()));
         };
-        let mut answer = None;
-        if record.call().poll_cut(cx).is_none() {
-            match poll_handler(this.handler.as_mut(), cx) {
-                Poll::Ready(Ok(response)) => answer = Some(response),
-                Poll::Ready(Err(status)) => {
-                    record.call().cut(status);
-                }
-                Poll::Pending => {
+        let polled = match record.call().poll_cut(cx) {
+            Some(status) => Poll::Ready(Err(status)),
+            None => poll_handler(this.handler.as_mut(), cx),
+        };
+        let answer = match polled {
+            Poll::Ready(answer) => answer,
+            // What the handler has read may have cut it.
+            Poll::Pending => match record.call().unless_cut() {
+                Ok(()) => {
                     *this.record = Some(record);
                     return Poll::Pending;
                 }
-            }
-        }
+                Err(status) => Err(status),
+            },
+        };
         // Whatever the handler still holds is let go before its answer is sent.
         this.handler.set(None);
-        let cut = record.call().was_cut();
-        Poll::Ready(Ok(match (cut, answer) {
-            (None, Some(response)) => {
-                record.answered(&response);
-                response.map(|body| ResponseBody::answer(body, record))
+        let answer = answer.and_then(|response| record.answered(&response).map(|()| response));
+        Poll::Ready(Ok(match answer {
+            Ok(response) => response.map(|body| ResponseBody::answer(body, record)),
+            Err(status) => {
+                record.call().cut(status.clone());
+                // It may have been cut with something else before.
+                let status = record.call().unless_cut().err().unwrap_or(status);
+                status.refusal(ResponseBody::refusal(record))
             }
-            (Some(status), _) => refused(&status, record),
-            (None, None) => refused(&Status::new(Code::Internal, "no answer"), record),
         }))
     }
 }
@@ -175,11 +178,6 @@ where
         }),
         Err(panic) => Poll::Ready(Err(panicked(&*panic))),
     }
-}
-
-fn refused<R: Body>(status: &Status, mut record: Record) -> Response<ResponseBody<R>> {
-    record.conclude(status.code());
-    status.refusal(ResponseBody::refusal(record))
 }
 
 fn no_call<R: Body>() -> Response<ResponseBody<R>> {
