@@ -165,7 +165,8 @@ fn stage_of(phase: &str) -> Stage {
     }
 }
 
-/// Keeps a [`Health`] following a server; dropping it leaves what was said last.
+/// Keeps a [`Health`] following a server, whose registry it keeps alive; dropping it leaves what was
+/// said last.
 #[must_use = "dropping it ends the following"]
 #[derive(Debug)]
 pub struct Following {

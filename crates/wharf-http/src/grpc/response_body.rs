@@ -144,11 +144,11 @@ where
             return Poll::Pending;
         }
     };
-    polled.map_err(Into::into).map_ok(|frame| {
-        // Without a copy where the data is `Bytes` already, as tonic's and axum's is.
-        let frame = frame.map_data(|mut data| data.copy_to_bytes(data.remaining()));
-        frame.map_data(|data| measured(data, record))
-    })
+    // Without a copy where the data is `Bytes` already, as tonic's and axum's is.
+    let whole = |mut data: B::Data| data.copy_to_bytes(data.remaining());
+    polled
+        .map_ok(|frame| frame.map_data(|data| measured(whole(data), record)))
+        .map_err(Into::into)
 }
 
 /// What of `data` may go: all of it, or the messages before one that is too long.

@@ -125,7 +125,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let Some(mut record) = this.record.take() else {
+        let Some(record) = this.record.as_ref() else {
             return Poll::Ready(Ok(no_call()));
         };
         let polled = match record.call().poll_cut(cx) {
@@ -136,15 +136,15 @@ where
             Poll::Ready(answer) => answer,
             // What the handler has read may have cut it.
             Poll::Pending => match record.call().unless_cut() {
-                Ok(()) => {
-                    *this.record = Some(record);
-                    return Poll::Pending;
-                }
+                Ok(()) => return Poll::Pending,
                 Err(status) => Err(status),
             },
         };
         // Whatever the handler still holds is let go before its answer is sent.
         this.handler.set(None);
+        let Some(mut record) = this.record.take() else {
+            return Poll::Pending;
+        };
         let answer = answer.and_then(|response| record.answered(&response).map(|()| response));
         Poll::Ready(Ok(match answer {
             Ok(response) => response.map(|body| ResponseBody::answer(body, record)),
