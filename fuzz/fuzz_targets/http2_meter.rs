@@ -7,21 +7,11 @@ use libfuzzer_sys::fuzz_target;
 
 #[path = "../../crates/wharf-http/src/http2"]
 mod http2 {
-    mod abuse;
-    pub(crate) mod allowance;
-    mod frame;
-    mod inbound;
-    mod meter;
-    pub(crate) mod oracle;
-    mod outbound;
-    mod rendered;
-    mod score;
-    mod streams;
-    mod walk;
+    pub(crate) mod meter;
 }
 
-use http2::allowance::Limits;
-use http2::oracle::{Script, Side, check, play};
+use http2::meter::Limits;
+use http2::meter::oracle::{Script, Side, check, play};
 
 // The first byte says into what pieces the rest is cut. Then, again and again: who speaks (the
 // highest bit), how many bytes (the other 15), and these.

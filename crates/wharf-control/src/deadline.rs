@@ -14,6 +14,12 @@ pub enum Wait {
     FirstRequest,
     /// The end of a request head, since its first byte.
     Head,
+    /// The peer's agreement to what we have announced.
+    Acknowledgement,
+    /// Anything at all from the peer, before it is asked whether it is there.
+    Sign,
+    /// The answer to that question.
+    Pong,
     /// Our application's response.
     Response,
     /// An average that the peer's request body must not fall under.

@@ -15,26 +15,11 @@ use std::hint::black_box;
 use tokio::time::Instant;
 use wharf_control::Timestamp;
 
-use http2::{Limits, Meter, PREFACE};
+use http2::meter::{Limits, Meter, PREFACE};
 
 #[path = "../src/http2"]
 mod http2 {
-    mod abuse;
-    mod allowance;
-    mod frame;
-    mod inbound;
-    mod meter;
-    #[cfg(test)]
-    mod oracle;
-    mod outbound;
-    mod rendered;
-    mod score;
-    mod streams;
-    mod walk;
-
-    pub(crate) use allowance::Limits;
-    pub(crate) use frame::PREFACE;
-    pub(crate) use meter::Meter;
+    pub(crate) mod meter;
 }
 
 /// Runs of each kind; the median is told.

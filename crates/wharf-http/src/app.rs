@@ -2,8 +2,9 @@
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::body::Incoming;
 use tower_service::Service;
+
+use crate::body::RequestBody;
 
 /// Any error of an application.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -12,8 +13,12 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// Implemented for every type that fits; there is nothing to implement.
 pub trait App:
-    Service<Request<Incoming>, Response = Response<Self::Body>, Error: Into<BoxError>, Future: Send>
-    + Clone
+    Service<
+        Request<RequestBody>,
+        Response = Response<Self::Body>,
+        Error: Into<BoxError>,
+        Future: Send,
+    > + Clone
     + Send
     + Sync
     + 'static
@@ -24,7 +29,7 @@ pub trait App:
 
 impl<S, B> App for S
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+    S: Service<Request<RequestBody>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
         + Clone
         + Send
         + Sync

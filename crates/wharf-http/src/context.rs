@@ -4,18 +4,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use wharf_pool::{Cidr, Clock, CloseReason, Command, Pool};
+use wharf_pool::{Cidr, Clock, CloseReason, Command, Pool, RejectReason};
 
 use crate::connection::HttpConnection;
 use crate::drain::{DrainSettings, Goodbyes};
+use crate::grpc::Calls;
 use crate::observer::RequestObserver;
+use crate::pools::Pools;
+use crate::protocol::Protocol;
+use crate::settings::{Http2Settings, ProtocolSettings};
+use crate::tls;
 
 /// What every connection of one listener shares.
 pub(crate) struct Context {
     pub(crate) clock: Arc<Clock>,
-    pub(crate) pool: Pool<HttpConnection>,
+    pub(crate) pools: Pools,
     pub(crate) observer: Option<Arc<dyn RequestObserver>>,
     pub(crate) lame: Arc<Lame>,
+    /// What its connections are secured with, if they are.
+    pub(crate) tls: Option<tls::Acceptor>,
+    /// How HTTP/2's frames are spoken where the listener has no pool for it, but one for gRPC.
+    pub(crate) http2: Http2Settings,
+    /// How gRPC calls go.
+    pub(crate) calls: Calls,
     /// Whose PROXY headers are believed; `None` if the listener takes none.
     pub(crate) trusted_proxies: Option<Vec<Cidr>>,
     /// When idle connections are left during a drain.
@@ -29,12 +40,36 @@ impl Context {
     pub(crate) fn alone(pool: &Pool<HttpConnection>) -> Self {
         Self {
             clock: pool.clock(),
-            pool: pool.clone(),
+            pools: Pools::default().with(Protocol::Http, pool.clone()),
             observer: None,
             lame: Arc::default(),
+            tls: None,
+            http2: Http2Settings::default(),
+            calls: Calls::default(),
             trusted_proxies: None,
             goodbyes: DrainSettings::default().goodbyes(),
             user_timeout: None,
+        }
+    }
+
+    /// How HTTP/2's frames are spoken on connections that begin now.
+    pub(crate) fn http2(&self) -> Http2Settings {
+        let config = self.pools.of(Protocol::Http2).map(Pool::config);
+        match config.as_ref().map(|config| &config.protocol) {
+            Some(ProtocolSettings::Http2(http2)) => http2.clone(),
+            Some(_) | None => self.http2.clone(),
+        }
+    }
+
+    /// How long a connection may take that has not said what it speaks.
+    pub(crate) fn connection_timeout(&self) -> Duration {
+        self.pools.connection_timeout(self.tls.is_some())
+    }
+
+    /// Counts a connection that was not let in, in the pool that it would have entered first.
+    pub(crate) fn reject(&self, reason: RejectReason) {
+        if let Some(pool) = self.pools.entries(self.tls.is_some()).next() {
+            pool.reject(reason);
         }
     }
 

@@ -1,33 +1,33 @@
 //! The driver: one function serves a connection from its first byte to its last.
 //!
-//! It is the only place that knows the order: serve, be told to finish, say goodbye, wait, cut. It
-//! alone reads commands, deadlines and the changed configuration, and it alone decides for which
-//! reason a connection ends.
+//! It is the only place that knows the order: who is there, what is spoken, serve, be told to finish,
+//! say goodbye, wait, cut. It alone reads commands, deadlines and the changed configuration, and it
+//! alone decides for which reason a connection ends. What differs from protocol to protocol is a
+//! [`Conversation`].
 
+mod conversation;
 mod farewell;
 mod goodbye;
-mod verdict;
+mod http1;
+mod http2;
+mod tunnel;
+mod version;
 
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
 
-use hyper::server::conn::http1::Builder;
-use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
-use wharf_control::jittered;
-use wharf_pool::{CloseReason, Command, ConnectionHandle, TICK, Timestamp, Tracked};
+use wharf_control::{Deadline, jittered};
+use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, TICK, Timestamp, Tracked};
 
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
-use crate::http1::{Link, Settings, SharedWire, Violation, Watched, Wire};
 use crate::proxy;
 use crate::transport::Transport;
+use conversation::{Conversation, End, Judgement, Look};
 use goodbye::Goodbye;
-
-/// What hyper may buffer of one direction: above the largest head that the meter passes by default.
-const BUFFER: usize = 64 * 1024;
 
 /// One poll in so many is timed, for the processor share of a pool.
 const SAMPLE: u32 = 64;
@@ -48,20 +48,13 @@ where
         Some(command) => handle.begin_close(command.reason()),
         None => {}
     }
-    let early = match proxy::announced(&mut io, &shared).await {
-        Ok(early) => early,
+    match proxy::announced(&mut io, &shared).await {
+        Ok(early) => version::serve(io, early, app, shared).await,
         Err(reason) => {
             handle.conclude(reason);
             io.get_ref().reset_on_drop();
-            return;
         }
-    };
-    let settings = Settings::of(&shared.pool);
-    let wire = SharedWire::new(Wire::new(io, Arc::clone(&shared.clock), settings, early));
-    let fuse = Fuse(&handle);
-    let ended = serve(&wire, &handle, app, &shared).await;
-    drop(fuse);
-    farewell::say(wire, &handle, ended).await;
+    }
 }
 
 /// Names the reason when the application panics where nobody catches it, such as in the drop of a
@@ -77,100 +70,8 @@ impl Drop for Fuse<'_> {
     }
 }
 
-/// Serves HTTP/1.1 until something ends it; hyper and the handler are gone afterwards.
-async fn serve<T, S>(
-    wire: &SharedWire<T>,
-    handle: &ConnectionHandle<HttpConnection>,
-    app: S,
-    shared: &Arc<Context>,
-) -> End
-where
-    T: Transport,
-    S: App,
-{
-    let mut driver = Driver::new(wire, handle, shared);
-    // Until there is a request to parse, hyper and its buffers are not there either: a connection
-    // that says nothing costs its record and its task.
-    let mut first = pin!(std::future::poll_fn(|cx| wire
-        .lock()
-        .poll_request(cx)
-        .map(Ok)));
-    let waited = std::future::poll_fn(|cx| driver.poll(cx, first.as_mut())).await;
-    if !matches!(waited, End::Finished(Ok(()))) || !wire.lock().has_request() {
-        return waited;
-    }
-    let settings = wire.lock().settings;
-    let service = Watched {
-        app,
-        wire: wire.clone(),
-        link: Arc::new(Link {
-            handle: handle.clone(),
-            shared: Arc::clone(shared),
-        }),
-    };
-    let io = TokioIo::new(wire.clone());
-    let codec = builder(&settings)
-        .serve_connection(io, service)
-        .with_upgrades();
-    let mut codec = pin!(codec);
-    std::future::poll_fn(|cx| driver.poll(cx, codec.as_mut())).await
-}
-
-/// hyper keeps no time, and takes only what the meter has passed.
-fn builder(settings: &Settings) -> Builder {
-    let mut builder = Builder::new();
-    // Every deadline is the driver's; a timer here would be a second opinion.
-    builder.header_read_timeout(None);
-    builder.max_buf_size(BUFFER.max(settings.head.max_header_size.saturating_mul(2)));
-    if settings.head.max_headers > 100 {
-        builder.max_headers(settings.head.max_headers);
-    }
-    builder
-}
-
-/// How serving came to its end.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// hyper has finished: the peer left, or an answer was the last.
-    Finished(Result<(), hyper::Error>),
-    /// The bytes belong to another protocol now.
-    Upgraded,
-    /// The peer has broken a rule, or was late, and is told so.
-    Answer(Answer),
-    /// Nothing is in flight, and our direction is to be closed.
-    HalfClose(CloseReason),
-    /// No more is said.
-    Cut(CloseReason),
-}
-
-/// The last answer on a connection, which no handler makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) why: &'static str,
-    pub(crate) reason: CloseReason,
-}
-
-impl From<Violation> for Answer {
-    fn from(violation: Violation) -> Self {
-        let status = violation.status();
-        let too_large = matches!(status, 413 | 414 | 431);
-        let reason = if too_large {
-            CloseReason::MessageTooLarge
-        } else {
-            CloseReason::BadRequest
-        };
-        Self {
-            status,
-            why: violation.why(),
-            reason,
-        }
-    }
-}
-
 /// The state of the driver of one connection.
-struct Driver<'a, T> {
-    wire: &'a SharedWire<T>,
+struct Driver<'a> {
     handle: &'a ConnectionHandle<HttpConnection>,
     shared: &'a Context,
     goodbye: Option<Goodbye>,
@@ -182,15 +83,10 @@ struct Driver<'a, T> {
     polls: u32,
 }
 
-impl<'a, T: Transport> Driver<'a, T> {
-    fn new(
-        wire: &'a SharedWire<T>,
-        handle: &'a ConnectionHandle<HttpConnection>,
-        shared: &'a Context,
-    ) -> Self {
+impl<'a> Driver<'a> {
+    fn new(handle: &'a ConnectionHandle<HttpConnection>, shared: &'a Context) -> Self {
         let armed = Timestamp::MAX;
         Self {
-            wire,
             handle,
             shared,
             goodbye: None,
@@ -201,35 +97,29 @@ impl<'a, T: Transport> Driver<'a, T> {
         }
     }
 
-    fn poll<F>(&mut self, cx: &mut TaskContext<'_>, mut codec: Pin<&mut F>) -> Poll<End>
+    fn poll<C>(&mut self, cx: &mut TaskContext<'_>, talk: &mut C) -> Poll<End>
     where
-        F: Future<Output = Result<(), hyper::Error>>,
+        C: Conversation,
     {
         self.register(cx);
         loop {
-            if let Some(end) = self.heed_command() {
-                return self.end(end);
+            if let Some(end) = self.heed_command(talk.pool()) {
+                talk.give_up();
+                return Poll::Ready(end);
             }
-            if let Poll::Ready(result) = self.timed(|| codec.as_mut().poll(cx)) {
-                let upgraded = result.is_ok() && self.wire.lock().is_tunnel();
-                return Poll::Ready(if upgraded {
-                    End::Upgraded
-                } else {
-                    End::Finished(result)
-                });
+            if let Poll::Ready(end) = self.timed(talk, |talk| talk.poll(cx)) {
+                return Poll::Ready(end);
             }
-            match self.judge() {
+            match self.judge(talk) {
                 Judgement::Wait => return Poll::Pending,
                 Judgement::PollAgain => {}
-                Judgement::End(end) => return self.end(end),
+                Judgement::Finish(reason) => self.handle.begin_close(reason),
+                Judgement::End(end) => {
+                    talk.give_up();
+                    return Poll::Ready(end);
+                }
             }
         }
-    }
-
-    /// Ends serving by our own decision: an answer that is not complete now will never be.
-    fn end(&self, end: End) -> Poll<End> {
-        self.wire.lock().fate.cut = true;
-        Poll::Ready(end)
     }
 
     /// Lets commands and the wheel wake this task. Its waker stays the same while it runs on one
@@ -245,79 +135,75 @@ impl<'a, T: Transport> Driver<'a, T> {
         }
     }
 
-    fn timed<R>(&mut self, poll: impl FnOnce() -> R) -> R {
+    fn timed<C: Conversation, R>(&mut self, talk: &mut C, poll: impl FnOnce(&mut C) -> R) -> R {
         self.polls = self.polls.wrapping_add(1);
         if !self.polls.is_multiple_of(SAMPLE) {
-            return poll();
+            return poll(talk);
         }
         let begun = Instant::now();
-        let result = poll();
-        self.shared.pool.busy(begun.elapsed() * SAMPLE);
+        let result = poll(talk);
+        talk.pool().busy(begun.elapsed() * SAMPLE);
         result
     }
 
-    fn heed_command(&mut self) -> Option<End> {
+    fn heed_command(&mut self, pool: &Pool<HttpConnection>) -> Option<End> {
         let command = self.handle.command()?;
         if let Command::Abort(reason) = command {
-            return Some(End::Cut(reason));
+            return Some(End::cut(reason));
         }
         if self.goodbye.is_none() {
-            self.begin_goodbye(command.reason());
+            let grace = pool.config().common.max_age_grace;
+            let reason = command.reason();
+            self.goodbye = Some(Goodbye::new(reason, self.handle.id(), self.shared, grace));
         }
         None
     }
 
-    fn begin_goodbye(&mut self, reason: CloseReason) {
-        let grace = self.wire.lock().settings.max_age_grace;
-        self.goodbye = Some(Goodbye::new(reason, self.handle.id(), self.shared, grace));
-    }
-
-    /// What the facts demand, now that hyper has done what it could.
-    fn judge(&mut self) -> Judgement {
+    /// What the facts demand, now that the codec has done what it could.
+    fn judge<C: Conversation>(&mut self, talk: &mut C) -> Judgement {
         let now = self.shared.clock.now();
-        let mut wire = self.wire.lock();
-        if wire.settings.generation != self.shared.pool.generation() {
-            wire.settings = Settings::of(&self.shared.pool);
-        }
-        // Once a tick: a large download blocks and goes on thousands of times a second.
-        if wire.exchange.is_writing() && self.looked != now {
+        let look = Look {
+            now,
+            // Once a tick: a large download blocks and goes on thousands of times a second.
+            at_peer: self.looked != now,
+            user_timeout: self.shared.user_timeout,
+        };
+        let facts = talk.facts(&look);
+        if facts.blocked {
             self.looked = now;
-            wire.look_at_peer(0);
-            if let Some(user_timeout) = self.shared.user_timeout {
-                wire.io().get_ref().spare_the_living(user_timeout);
-            }
         }
-        if let Some(violation) = wire.refused() {
-            return Judgement::End(verdict::on_violation(violation, &wire));
+        if let Some(judgement) = facts.demand {
+            return judgement;
         }
-        let age = self.age_deadline(&wire.settings);
-        let goodbye = self
-            .goodbye
-            .as_ref()
-            .and_then(|it| it.deadline(&wire.exchange));
-        let exchange = wire.exchange.deadline(&wire.settings.timeouts);
         // What a deadline counts from may be a tick older than the coarse clock says.
         let past = |at: Timestamp| at.after(TICK) <= now;
+        let age = self.age_deadline(facts.max_age);
         if age.is_some_and(past) {
-            drop(wire);
-            self.handle.begin_close(CloseReason::MaxAge);
-            return Judgement::PollAgain;
+            return Judgement::Finish(CloseReason::MaxAge);
         }
-        if let Some(due) = goodbye.filter(|goodbye| goodbye.at <= now) {
-            return Judgement::End(due.end());
+        let parting = match &mut self.goodbye {
+            Some(goodbye) => {
+                if goodbye.is_to_be_said(now) {
+                    talk.say_goodbye();
+                    return Judgement::PollAgain;
+                }
+                goodbye.deadline(&facts.standing, talk.patience())
+            }
+            None => None,
+        };
+        if let Some(end) = parting.and_then(|parting| parting.end(now)) {
+            return Judgement::End(end);
         }
-        if let Some(due) = exchange.filter(|deadline| past(deadline.at)) {
-            return verdict::on(due.wait, &mut wire);
+        if let Some(due) = facts.deadline.filter(|deadline| past(deadline.at)) {
+            return talk.over(due.wait);
         }
-        let looks = wire.exchange.is_writing();
-        drop(wire);
         let next = [
             age,
-            goodbye.map(|goodbye| goodbye.at),
-            exchange.map(|deadline| deadline.at),
+            parting.map(|parting| parting.at),
+            facts.deadline.map(|deadline: Deadline| deadline.at),
         ];
         let next = next.into_iter().flatten().min().unwrap_or(Timestamp::MAX);
-        if looks {
+        if facts.blocked {
             // While the peer takes nothing, it is looked at with every turn of the wheel.
             self.armed = Timestamp::ZERO;
             self.handle.set_deadline(Timestamp::ZERO);
@@ -329,24 +215,14 @@ impl<'a, T: Transport> Driver<'a, T> {
     }
 
     /// When the connection is asked to finish for its age; never, once it has been asked.
-    fn age_deadline(&self, settings: &Settings) -> Option<Timestamp> {
-        let max_age = settings.max_age.filter(|_| self.goodbye.is_none())?;
+    fn age_deadline(&self, max_age: Option<Duration>) -> Option<Timestamp> {
+        let max_age = max_age.filter(|_| self.goodbye.is_none())?;
         Some(
             self.handle
                 .opened()
                 .after(jittered(max_age, 0.1, self.handle.id().as_u64())),
         )
     }
-}
-
-/// What the driver does next.
-enum Judgement {
-    /// Nothing is due: wait for bytes, a command or the wheel.
-    Wait,
-    /// A fact has changed that hyper or the handler has to see.
-    PollAgain,
-    /// Serving is over.
-    End(End),
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use wharf_pool::{ConnId, ConnectionHandle, ConnectionInfo};
 
 use crate::connection::HttpConnection;
 use crate::http1::Wire;
+use crate::http2::Stream;
 use crate::transport::Transport;
 
 /// The connection that a request came on: an extension of every request.
@@ -23,7 +24,7 @@ pub struct Connected {
 }
 
 /// What a handler may change about its own request.
-trait RequestLimits: Send + Sync {
+pub(crate) trait RequestLimits: Send + Sync + 'static {
     fn set_request_timeout(&self, limit: Option<Duration>);
 }
 
@@ -36,15 +37,18 @@ impl<T: Transport> RequestLimits for Mutex<Wire<T>> {
     }
 }
 
+impl RequestLimits for Stream {
+    fn set_request_timeout(&self, limit: Option<Duration>) {
+        self.limit_response(limit);
+    }
+}
+
 impl Connected {
-    pub(crate) fn new<T: Transport>(
+    pub(crate) fn new<L: RequestLimits>(
         handle: ConnectionHandle<HttpConnection>,
-        wire: Weak<Mutex<Wire<T>>>,
+        limits: Weak<L>,
     ) -> Self {
-        Self {
-            handle,
-            limits: wire,
-        }
+        Self { handle, limits }
     }
 
     pub(crate) fn insert_into(self, extensions: &mut Extensions) {

@@ -8,33 +8,39 @@
 //! `http1/` is what it drives, `listener/` what lets connections in, `drain.rs` how all of it ends.
 
 mod app;
+mod body;
 mod connection;
 mod context;
 mod descriptors;
 mod drain;
 mod drive;
+mod flight;
 pub mod grpc;
 mod http1;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "connections of HTTP/2 are not taken yet")
-)]
 mod http2;
 mod info;
 mod listener;
 mod observer;
+mod panics;
+mod patience;
+mod pools;
 mod protocol;
 mod proxy;
 mod proxy_protocol;
 mod running;
 mod serve;
 mod server;
+mod settings;
+mod shared_wire;
 mod ticker;
 pub mod tls;
 mod transport;
+mod waits;
+mod wire;
 
 pub use app::{App, BoxError};
-pub use connection::{HttpConnection, HttpPatch, HttpSettings};
+pub use body::RequestBody;
+pub use connection::HttpConnection;
 pub use descriptors::max_connections_for;
 pub use drain::{DrainReport, DrainSettings};
 pub use info::Connected;
@@ -44,6 +50,10 @@ pub use protocol::{Protocol, UnknownProtocol};
 pub use running::Running;
 pub use serve::{Serve, WithGracefulShutdown, serve, serve_io};
 pub use server::{ListenerSetup, Server, ServerBuilder, StartError};
+pub use settings::{
+    GrpcPatch, GrpcSettings, Http2Patch, Http2Settings, HttpPatch, HttpSettings, HttpsPatch,
+    HttpsSettings, ProtocolPatch, ProtocolSettings,
+};
 pub use transport::Transport;
 
 pub use wharf_pool as pool;

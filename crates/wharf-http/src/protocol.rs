@@ -42,7 +42,7 @@ impl Protocol {
 
     /// Whether this version serves it.
     pub const fn is_served(self) -> bool {
-        matches!(self, Self::Http)
+        !matches!(self, Self::WebSocket)
     }
 }
 

@@ -1,14 +1,13 @@
 //! The PROXY protocol at the start of a connection: who is really there.
 
 use std::net::SocketAddr;
-use std::pin::pin;
-use std::task::Poll;
 
 use tokio::io::AsyncReadExt;
-use wharf_pool::{CloseReason, Command, TICK, Tracked};
+use wharf_pool::{CloseReason, Tracked};
 
 use crate::connection::HttpConnection;
 use crate::context::Context;
+use crate::patience::within;
 use crate::proxy_protocol::{Parsed, ProxyHeader, parse};
 use crate::transport::Transport;
 
@@ -29,43 +28,18 @@ pub(crate) async fn announced<T: Transport>(
         return Ok(Vec::new());
     }
     let handle = io.handle().clone();
-    let mut late = CloseReason::ProxyProtocol;
-    let mut deadline = handle
-        .opened()
-        .after(shared.pool.config().common.connection_timeout);
-    handle.set_deadline(deadline);
+    let limit = handle.opened().after(shared.connection_timeout());
     let mut bytes = Vec::new();
-    let (header, consumed) = {
-        let mut reading = pin!(read(io, &mut bytes));
-        std::future::poll_fn(|cx| {
-            handle.control().register(cx);
-            match handle.command() {
-                // Its request may be on the way, as that of any other.
-                Some(Command::Finish(CloseReason::Drained)) if late == CloseReason::Drained => {}
-                Some(Command::Finish(CloseReason::Drained)) => {
-                    late = CloseReason::Drained;
-                    deadline = deadline.min(shared.clock.now().after(shared.goodbyes.linger));
-                    handle.set_deadline(deadline);
-                }
-                Some(Command::Abort(reason) | Command::Finish(reason)) => {
-                    return Poll::Ready(Err(reason));
-                }
-                _ => {}
-            }
-            if deadline.after(TICK) <= shared.clock.now() {
-                return Poll::Ready(Err(late));
-            }
-            reading.as_mut().poll(cx)
-        })
-        .await?
-    };
+    let reading = read(io, &mut bytes);
+    let (header, consumed) =
+        within(&handle, shared, limit, CloseReason::ProxyProtocol, reading).await?;
     let peer: SocketAddr = match header {
         ProxyHeader::Proxied { source, .. } => source,
         // The proxy's own connection, such as a health check.
         ProxyHeader::Local | ProxyHeader::Unknown => handle.endpoints().peer.0,
     };
     if let Err(reason) = handle.announce(peer) {
-        shared.pool.reject(reason);
+        shared.reject(reason);
         tracing::debug!(connection = %handle.id(), %peer, reason = reason.as_str(), "not let in");
         return Err(CloseReason::ProxyProtocol);
     }

@@ -9,7 +9,9 @@ use wharf_pool::{ListenerName, Registry, ServingState};
 
 use crate::connection::HttpConnection;
 use crate::drain::{Drain, DrainReport};
+use crate::grpc::Calls;
 use crate::listener::Lobby;
+use crate::tls::Handshakes;
 
 /// A server that serves. Cheap to clone; the last clone that is dropped ends it without a drain.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct Running {
 struct Inner {
     drain: Drain,
     listening: Vec<(ListenerName, SocketAddr, Lobby)>,
+    handshakes: Handshakes,
+    calls: Calls,
     #[expect(dead_code, reason = "held for its drop")]
     ticking: DropGuard,
 }
@@ -44,12 +48,15 @@ impl Running {
     pub(crate) fn new(
         drain: Drain,
         listening: Vec<(ListenerName, SocketAddr, Lobby)>,
+        (handshakes, calls): (Handshakes, Calls),
         ticking: DropGuard,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 drain,
                 listening,
+                handshakes,
+                calls,
                 ticking,
             }),
         }
@@ -71,6 +78,16 @@ impl Running {
             .filter(|(name, ..)| name == listener)
             .map(|(.., lobby)| lobby.occupied())
             .sum()
+    }
+
+    /// The TLS handshakes that are under way, and how many may be.
+    pub fn tls_handshakes(&self) -> &Handshakes {
+        &self.inner.handshakes
+    }
+
+    /// How gRPC calls go, method by method.
+    pub fn grpc_calls(&self) -> &Calls {
+        &self.inner.calls
     }
 
     /// Every pool, listener and connection.

@@ -13,13 +13,14 @@ use wharf_pool::{
 };
 
 use crate::app::App;
-use crate::connection::{HttpConnection, HttpSettings};
+use crate::connection::HttpConnection;
 use crate::context::Context;
 use crate::descriptors::default_limits;
 use crate::drain::DrainSettings;
 use crate::drive::drive;
 use crate::protocol::Protocol;
 use crate::server::{ListenerSetup, Server, ServerBuilder, StartError};
+use crate::settings::HttpSettings;
 use crate::transport::Transport;
 
 /// The name of the listener that [`serve`] makes; its pool is `main/http`.
@@ -70,7 +71,7 @@ where
     T: Transport,
     S: App,
 {
-    let guard = slot.open(endpoints, Charge::Peer, HttpConnection)?;
+    let guard = slot.open(endpoints, Charge::Peer, HttpConnection::default())?;
     let context = Context::alone(pool);
     Ok(drive(Tracked::new(io, guard), app, Arc::new(context)))
 }

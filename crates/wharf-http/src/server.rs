@@ -2,26 +2,31 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wharf_pool::config::PoolConfig;
+use wharf_pool::config::{PoolConfig, Settings};
 use wharf_pool::{
     Cidr, ListenerName, PoolName, Registry, RegistryError, ScopeLimits, ServingState,
 };
 
 use crate::app::App;
-use crate::connection::{HttpConnection, HttpSettings};
+use crate::connection::HttpConnection;
 use crate::context::{Context, Lame};
 use crate::drain::{Drain, DrainSettings};
+use crate::grpc::Calls;
 use crate::listener::{Acceptor, Lobby, TcpSettings, adopt, bind};
 use crate::observer::RequestObserver;
+use crate::pools::Pools;
 use crate::protocol::Protocol;
 use crate::running::Running;
+use crate::settings::{Http2Settings, ProtocolSettings};
 use crate::ticker::tick;
+use crate::tls::{self, Certificates, ClientAuth, Handshakes, SetupError};
 
 /// A server that has not been started.
 #[derive(Debug)]
@@ -41,6 +46,8 @@ impl Server {
 pub struct ServerBuilder {
     limits: ScopeLimits,
     drain: DrainSettings,
+    handshakes: Handshakes,
+    calls: Calls,
     observer: Option<Arc<dyn RequestObserver>>,
     listeners: Vec<(ListenerSetup, Start)>,
 }
@@ -53,7 +60,9 @@ pub struct ListenerSetup {
     limits: ScopeLimits,
     tcp: TcpSettings,
     trusted_proxies: Option<Vec<Cidr>>,
-    pools: Vec<(Protocol, PoolConfig<HttpSettings>)>,
+    tls: Option<(Certificates, ClientAuth)>,
+    http2: Http2Settings,
+    pools: Vec<(Protocol, PoolConfig<ProtocolSettings>)>,
 }
 
 /// Where a listener gets its socket from.
@@ -97,6 +106,8 @@ impl ListenerSetup {
             limits,
             tcp,
             trusted_proxies: None,
+            tls: None,
+            http2: Http2Settings::default(),
             pools: Vec::new(),
         }
     }
@@ -122,9 +133,29 @@ impl ListenerSetup {
         }
     }
 
+    /// Secures every connection with TLS. The certificates can be replaced while it runs.
+    #[must_use]
+    pub fn tls(self, certificates: Certificates, client_auth: ClientAuth) -> Self {
+        Self {
+            tls: Some((certificates, client_auth)),
+            ..self
+        }
+    }
+
+    /// How HTTP/2's frames are spoken where there is a pool for gRPC and none for HTTP/2: SETTINGS
+    /// are sent before it is known what a connection is for.
+    #[must_use]
+    pub fn http2(self, http2: Http2Settings) -> Self {
+        Self { http2, ..self }
+    }
+
     /// Serves `protocol`, in a pool of this configuration. Without any, HTTP with the defaults.
     #[must_use]
-    pub fn pool(mut self, protocol: Protocol, config: PoolConfig<HttpSettings>) -> Self {
+    pub fn pool<S>(mut self, protocol: Protocol, config: PoolConfig<S>) -> Self
+    where
+        S: Settings + Into<ProtocolSettings>,
+    {
+        let config = PoolConfig::new(config.common, config.protocol.into());
         self.pools.push((protocol, config));
         self
     }
@@ -153,13 +184,23 @@ pub enum StartError {
         /// What the kernel said.
         source: io::Error,
     },
-    /// A listener serves nothing that this version can serve.
-    #[error("listener {listener} cannot serve {protocol} in this version: it serves http")]
+    /// A listener cannot serve one of its protocols.
+    #[error("listener {listener} cannot serve {protocol}: {why}")]
     Protocol {
         /// The listener.
         listener: ListenerName,
         /// The protocol.
         protocol: Protocol,
+        /// Why not.
+        why: &'static str,
+    },
+    /// TLS could not be set up.
+    #[error("listener {listener}")]
+    Tls {
+        /// The listener.
+        listener: ListenerName,
+        /// Why not.
+        source: SetupError,
     },
     /// A name is given twice, or a pool's configuration is not usable.
     #[error(transparent)]
@@ -176,6 +217,13 @@ impl ServerBuilder {
     /// How the server ends.
     pub fn drain(mut self, settings: DrainSettings) -> Self {
         self.drain = settings;
+        self
+    }
+
+    /// How many TLS handshakes may be under way at once, in all listeners; the others wait their
+    /// turn. Default 256.
+    pub fn max_tls_handshakes(self, most: NonZeroU32) -> Self {
+        self.handshakes.set_limit(most);
         self
     }
 
@@ -228,7 +276,7 @@ impl ServerBuilder {
     /// Outside of a tokio runtime.
     #[expect(
         clippy::unused_async,
-        reason = "a TLS listener will read its keys here"
+        reason = "that it needs a runtime shows in its type"
     )]
     pub async fn start(self) -> Result<Running, StartError> {
         let registry = Registry::new(self.limits);
@@ -242,11 +290,16 @@ impl ServerBuilder {
             connections: TaskTracker::new(),
             done: OnceCell::new(),
         };
-        let listeners = self.listeners.len();
+        let shares = Shares {
+            observer: self.observer,
+            handshakes: self.handshakes,
+            calls: self.calls,
+            listeners: self.listeners.len(),
+        };
         let mut opened = Vec::new();
         for (setup, start) in self.listeners {
             let name = setup.name.clone();
-            let bound = open(setup, &drain, self.observer.clone(), listeners)?;
+            let bound = open(setup, &drain, &shares)?;
             let address = bound
                 .socket
                 .local_addr()
@@ -269,16 +322,23 @@ impl ServerBuilder {
             drain.acceptors.spawn(start(bound));
         }
         registry.set_state(ServingState::Serving);
-        Ok(Running::new(drain, listening, stop_ticking.drop_guard()))
+        let Shares {
+            handshakes, calls, ..
+        } = shares;
+        let ticking = stop_ticking.drop_guard();
+        Ok(Running::new(drain, listening, (handshakes, calls), ticking))
     }
 }
 
-fn open(
-    setup: ListenerSetup,
-    drain: &Drain,
+/// What the listeners of one server share.
+struct Shares {
     observer: Option<Arc<dyn RequestObserver>>,
+    handshakes: Handshakes,
+    calls: Calls,
     listeners: usize,
-) -> Result<Bound, StartError> {
+}
+
+fn open(setup: ListenerSetup, drain: &Drain, common: &Shares) -> Result<Bound, StartError> {
     let registry = &drain.registry;
     let address = setup.describe();
     let ListenerSetup {
@@ -287,28 +347,22 @@ fn open(
         limits,
         tcp,
         trusted_proxies,
-        mut pools,
+        tls,
+        http2,
+        pools,
     } = setup;
-    if pools.is_empty() {
-        pools.push((Protocol::Http, PoolConfig::default()));
-    }
     let listener = registry.add_listener(&name, limits)?;
-    let mut made = Vec::new();
-    for (protocol, config) in pools {
-        if !protocol.is_served() {
-            return Err(StartError::Protocol {
-                listener: name,
-                protocol,
-            });
-        }
-        // A protocol's own name is a valid name.
-        let pool = PoolName::new(&name, protocol.as_str()).map_err(|_| StartError::Protocol {
-            listener: name.clone(),
-            protocol,
-        })?;
-        made.push(registry.get_or_create(&pool, config)?);
-    }
-    listener.leads_to(&made);
+    let made = make_pools(registry, &name, pools, tls.is_some())?;
+    let entries: Vec<_> = made.entries(tls.is_some()).cloned().collect();
+    listener.leads_to(&entries);
+    let tls = tls.map(|(certificates, client_auth)| {
+        let alpn = made.alpn();
+        tls::Acceptor::new(&certificates, alpn, client_auth, &common.handshakes)
+    });
+    let tls = tls.transpose().map_err(|source| StartError::Tls {
+        listener: name.clone(),
+        source,
+    })?;
     let exclusive = matches!(place, Place::Address(_));
     let socket = match place {
         Place::Address(address) => bind(address, &tcp),
@@ -321,8 +375,11 @@ fn open(
     })?;
     let shared = Arc::new(Context {
         clock: registry.clock(),
-        pool: made.swap_remove(0),
-        observer,
+        pools: made,
+        observer: common.observer.clone(),
+        tls,
+        http2,
+        calls: common.calls.clone(),
         lame: Arc::clone(&drain.lame),
         trusted_proxies,
         goodbyes: drain.settings.goodbyes(),
@@ -332,12 +389,56 @@ fn open(
         socket,
         listener,
         shared,
-        lobby: Lobby::new(listeners),
+        lobby: Lobby::new(common.listeners),
         connections: drain.connections.clone(),
         closing: drain.closing.clone(),
         backlog: tcp.backlog.get(),
         exclusive,
     })
+}
+
+fn make_pools(
+    registry: &Registry<HttpConnection>,
+    name: &ListenerName,
+    mut pools: Vec<(Protocol, PoolConfig<ProtocolSettings>)>,
+    tls: bool,
+) -> Result<Pools, StartError> {
+    if pools.is_empty() {
+        let only = if tls { Protocol::Https } else { Protocol::Http };
+        pools.push((only, only.defaults()));
+    }
+    let mut made = Pools::default();
+    for (protocol, config) in pools {
+        let refuse = |why| StartError::Protocol {
+            listener: name.clone(),
+            protocol,
+            why,
+        };
+        check(protocol, &config, tls).map_err(refuse)?;
+        // A protocol's own name is a valid name.
+        let pool = PoolName::new(name, protocol.as_str()).map_err(|_| refuse("its name"))?;
+        made = made.with(protocol, registry.get_or_create(&pool, config)?);
+    }
+    Ok(made)
+}
+
+/// Whether a listener can have this pool.
+fn check(
+    protocol: Protocol,
+    config: &PoolConfig<ProtocolSettings>,
+    tls: bool,
+) -> Result<(), &'static str> {
+    if !protocol.is_served() {
+        Err("this version does not have it")
+    } else if !config.protocol.fits(protocol) {
+        Err("its settings are those of another protocol")
+    } else if protocol == Protocol::Https && !tls {
+        Err("it needs a certificate: set tls")
+    } else if protocol == Protocol::Http && tls {
+        Err("with tls it is https")
+    } else {
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for ServerBuilder {

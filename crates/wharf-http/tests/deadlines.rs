@@ -1,6 +1,7 @@
 //! Every deadline ends its connection at its time, for its own reason, on every request.
 
 use std::time::Duration;
+use wharf_http::HttpSettings;
 
 use wharf_http::pool::CloseReason;
 use wharf_http::pool::config::{ByteRate, ByteSize, Count};
@@ -246,7 +247,9 @@ async fn a_changed_timeout_holds_for_connections_that_are_idle_already() {
     assert_eq!(peer.get("/hello").await.status, 200);
     let mut config = (*server.pool().config()).clone();
     config.common.keep_alive_timeout = millis(300);
-    config.protocol.max_target = ByteSize::bytes(100);
+    let mut http = HttpSettings::default();
+    http.max_target = ByteSize::bytes(100);
+    config.protocol = http.into();
     let differences = server.pool().set_config(config).unwrap();
     assert_eq!(differences.len(), 2);
     let _ = peer.closed(millis(2000)).await;

@@ -144,6 +144,14 @@ impl<S: Settings> PoolConfig<S> {
         problems
     }
 
+    /// A change of nothing, to be filled with [`PoolPatch::set`].
+    pub fn patch(&self) -> PoolPatch<S> {
+        PoolPatch {
+            common: CommonPatch::default(),
+            protocol: self.protocol.patch(),
+        }
+    }
+
     /// Every key with its value, in the order of declaration.
     pub fn values(&self) -> Vec<(Key, Value)> {
         let mut values = self.common.values();
@@ -152,8 +160,8 @@ impl<S: Settings> PoolConfig<S> {
     }
 }
 
-/// A change of some of a pool's settings.
-#[derive(Clone, Debug, Default)]
+/// A change of some of a pool's settings, made by [`PoolConfig::patch`].
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PoolPatch<S: Settings = ()> {
     /// What changes of the settings that every pool has.
@@ -173,16 +181,22 @@ impl<S: Settings> PoolPatch<S> {
             Err(SetError::UnknownKey { .. }) => self.protocol.set(key, value),
             done => done,
         }
-        .map_err(|error| error.among(&Self::keys()))
+        .map_err(|error| error.among(&self.keys()))
     }
 
-    /// The keys that a pool of this kind has.
-    pub fn keys() -> Vec<Key> {
-        CommonSettings::KEYS
-            .iter()
-            .chain(S::KEYS)
-            .copied()
-            .collect()
+    /// The keys that the pool has.
+    pub fn keys(&self) -> Vec<Key> {
+        let common = self.common.keys().iter();
+        common.chain(self.protocol.keys()).copied().collect()
+    }
+}
+
+impl<S: Settings<Patch: Default>> Default for PoolPatch<S> {
+    fn default() -> Self {
+        Self {
+            common: CommonPatch::default(),
+            protocol: S::Patch::default(),
+        }
     }
 }
 

@@ -127,9 +127,12 @@ pub trait Connection: Send + Sync + Sized + 'static {
     /// What the protocol adds to the settings of its pools.
     type Settings: Settings;
 
-    /// What one open connection holds in memory, in bytes, as a pool accounts it: its record, its
-    /// task and its buffers.
-    const MEMORY: u64 = 1024;
+    /// What one open connection of a pool with these settings holds in memory, in bytes, as the pool
+    /// accounts it: its record, its task and its buffers.
+    fn memory(settings: &Self::Settings) -> u64 {
+        let _ = settings;
+        1024
+    }
 
     /// Whether the connection may enter a pool with this configuration.
     ///

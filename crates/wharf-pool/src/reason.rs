@@ -92,6 +92,8 @@ reasons! {
         Panic = "panic",
         /// The PROXY protocol header was wrong or late.
         ProxyProtocol = "proxy_protocol",
+        /// The pool of what it turned out to speak was full.
+        Refused = "refused",
         /// The application failed in the middle of a response body.
         ApplicationError = "application_error",
     }

@@ -9,8 +9,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::future::RouteFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use tower_service::Service;
+use wharf_http::RequestBody;
 
 use crate::config::{Route, Target};
 use crate::demo::{self, AppBody};
@@ -32,7 +32,7 @@ impl App {
     }
 }
 
-impl Service<Request<Incoming>> for App {
+impl Service<Request<RequestBody>> for App {
     type Response = Response<AppBody>;
     type Error = Infallible;
     type Future = Answering;
@@ -41,7 +41,7 @@ impl Service<Request<Incoming>> for App {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Incoming>) -> Answering {
+    fn call(&mut self, request: Request<RequestBody>) -> Answering {
         match self
             .routes
             .iter()

@@ -104,7 +104,12 @@ fn greeting(serving: &Serving) -> String {
     let mut page = format!("wharf {} demo\n\n", env!("CARGO_PKG_VERSION"));
     let mut first = None;
     for (name, address) in serving.addresses() {
-        let _ = writeln!(page, "  {name:<8}http://{address}/");
+        let scheme = if serving.is_secured(&name) {
+            "https"
+        } else {
+            "http"
+        };
+        let _ = writeln!(page, "  {name:<8}{scheme}://{address}/");
         first.get_or_insert(address);
     }
     if let Some(admin) = &serving.admin {

@@ -15,6 +15,7 @@ mod route;
 mod section;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod token;
 mod word;
 mod written;
@@ -34,6 +35,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use toml::de::DeTable;
+use wharf_http::Http2Settings;
 use wharf_pool::ListenerName;
 
 use groups::AdminSettings;
@@ -134,7 +136,7 @@ impl Config {
                 remedy,
             );
         }
-        let listeners = read_listeners(sections, &base, report);
+        let listeners = read_listeners(sections, &base, folder, report);
         let names: Vec<ListenerName> = listeners.iter().map(|l| l.name.clone()).collect();
         let routes = read_routes(top.sections("route", report), &names, report);
         top.not_yet("upstream", report);
@@ -150,6 +152,11 @@ impl Config {
             routes,
             origins,
         }
+    }
+
+    /// How HTTP/2's frames are spoken on listeners that have no pool for it, but one for gRPC.
+    pub(crate) fn http2(&self) -> Http2Settings {
+        self.base.http2()
     }
 
     /// The routes of one listener, with the one that is there without any.
@@ -213,9 +220,7 @@ fn read_limits(top: &mut Section<'_>, report: &mut Report) -> ProcessLimits {
     let Some(mut section) = top.section("limits", report) else {
         return ProcessLimits::default();
     };
-    for later in ["memory", "max_tls_handshakes"] {
-        section.not_yet(later, report);
-    }
+    section.not_yet("memory", report);
     let limits = section.settings(&ProcessLimits::default(), report);
     section.finish(report);
     limits

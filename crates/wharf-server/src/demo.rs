@@ -2,7 +2,6 @@
 
 mod body;
 mod echo;
-#[cfg_attr(not(test), expect(dead_code, reason = "no listener speaks HTTP/2 yet"))]
 pub(crate) mod grpc;
 mod proto;
 

@@ -9,14 +9,18 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wharf_http::{DrainReport, DrainSettings, ListenerSetup, Running, Server, StartError};
+use wharf_http::grpc::{Following, Health, beside};
+use wharf_http::tls::Certificates;
+use wharf_http::{
+    DrainReport, DrainSettings, Http2Settings, ListenerSetup, Running, Server, StartError,
+};
 
 use crate::admin::{Desk, Door};
 use crate::app::App;
 use crate::config::{AdminAddress, Auto, Config, ListenerConfig, ServerSettings};
 use crate::log::Logs;
 use crate::process::ProcessFigures;
-use crate::{bridge, descriptors};
+use crate::{bridge, demo, descriptors};
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +47,9 @@ pub(crate) enum ServeError {
         #[source]
         source: StartError,
     },
+    /// The gRPC services that are built in.
+    #[error("cannot make the gRPC services")]
+    Services(#[source] tonic_reflection::server::Error),
     /// The listeners do not go together.
     #[error("cannot start the listeners")]
     Listeners(#[source] StartError),
@@ -54,6 +61,10 @@ pub(crate) struct Serving {
     running: Running,
     logs: Logs,
     stop: watch::Receiver<bool>,
+    /// The listeners that speak TLS.
+    secured: Vec<String>,
+    #[expect(dead_code, reason = "held for its drop")]
+    following: Following,
     /// Where the admin API is, for people; `None` if it is off.
     pub(crate) admin: Option<String>,
 }
@@ -78,7 +89,7 @@ impl Serving {
             source,
         })?;
         let admin = door.as_ref().map(Door::address);
-        let running = runtime.block_on(start(config, &logs, descriptors))?;
+        let (running, following) = runtime.block_on(start(config, &logs, descriptors))?;
         let (stop, stopped) = watch::channel(false);
         let desk = Desk {
             running: running.clone(),
@@ -103,6 +114,13 @@ impl Serving {
             logs,
             stop: stopped,
             admin,
+            secured: config
+                .listeners
+                .iter()
+                .filter(|it| it.tls.is_some())
+                .map(|it| it.name.to_string())
+                .collect(),
+            following,
         })
     }
 
@@ -113,6 +131,11 @@ impl Serving {
             .into_iter()
             .map(|(name, address)| (name.to_string(), address))
             .collect()
+    }
+
+    /// Whether a listener speaks TLS.
+    pub(crate) fn is_secured(&self, listener: &str) -> bool {
+        self.secured.iter().any(|name| name == listener)
     }
 
     /// Serves until a signal or the admin API says that it is over, and drains.
@@ -140,7 +163,9 @@ async fn start(
     config: &Config,
     logs: &Logs,
     descriptors: Option<u64>,
-) -> Result<Running, ServeError> {
+) -> Result<(Running, Following), ServeError> {
+    let health = Health::new();
+    let routes = demo::grpc::routes(&health).map_err(ServeError::Services)?;
     let found = descriptors.and_then(wharf_http::max_connections_for);
     let limits = config.limits.scope(found);
     if let (Some(asked), Some(found)) = (limits.max_connections, found)
@@ -155,17 +180,21 @@ async fn start(
     }
     let mut server = Server::builder()
         .limits(limits)
+        .max_tls_handshakes(config.limits.max_tls_handshakes.into())
         .drain(drain_settings(&config.server));
     if let Some(access) = logs.access() {
         server = server.observer(access);
     }
     for listener in &config.listeners {
-        server = server.listener(setup(listener), App::new(config.routes_of(&listener.name)));
+        let app = App::new(config.routes_of(&listener.name));
+        let app = beside(app, routes.clone());
+        server = server.listener(setup(listener, &config.http2()), app);
     }
-    server
-        .start()
-        .await
-        .map_err(|source| failed(config, source))
+    let running = server.start().await;
+    let running = running.map_err(|source| failed(config, source))?;
+    running.grpc_calls().declare(demo::grpc::METHODS);
+    let following = health.follow(running.registry());
+    Ok((running, following))
 }
 
 fn failed(config: &Config, source: StartError) -> ServeError {
@@ -182,10 +211,15 @@ fn failed(config: &Config, source: StartError) -> ServeError {
     }
 }
 
-fn setup(listener: &ListenerConfig) -> ListenerSetup {
+fn setup(listener: &ListenerConfig, http2: &Http2Settings) -> ListenerSetup {
     let mut setup = ListenerSetup::new(listener.name.clone(), listener.address)
         .limits(listener.limits.scope())
-        .tcp(listener.tcp.clone());
+        .tcp(listener.tcp.clone())
+        .http2(http2.clone());
+    if let Some(tls) = &listener.tls {
+        let certificates = Certificates::new(tls.first.clone(), tls.others.clone());
+        setup = setup.tls(certificates, tls.client_auth.clone());
+    }
     if let Some(trusted) = &listener.proxies {
         setup = setup.proxy_protocol(trusted.clone());
     }

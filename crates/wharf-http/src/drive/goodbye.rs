@@ -5,9 +5,8 @@ use std::time::Duration;
 use wharf_control::offset;
 use wharf_pool::{CloseReason, ConnId, Timestamp};
 
-use super::End;
+use super::conversation::{End, Standing};
 use crate::context::Context;
-use crate::http1::Exchange;
 
 /// How long an idle connection is still served after it reached its age: a request may be on the
 /// way, and its client deserves an answer that says `Connection: close`.
@@ -17,6 +16,9 @@ const AGE_LINGER: Duration = Duration::from_millis(1500);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Goodbye {
     reason: CloseReason,
+    /// When it is said, in protocols that have a word for it.
+    say_at: Timestamp,
+    said: bool,
     /// Until then an idle connection is still served; its next answer is its last.
     idle_until: Timestamp,
     /// One that becomes idle later is served for so long after that,
@@ -50,6 +52,8 @@ impl Goodbye {
         };
         Self {
             reason,
+            say_at: now.after(spread),
+            said: false,
             idle_until: now.after(linger + spread),
             linger,
             latest,
@@ -57,41 +61,58 @@ impl Goodbye {
         }
     }
 
-    /// What comes next if nothing else happens, and when.
-    pub(super) fn deadline(&self, exchange: &Exchange) -> Option<Parting> {
-        let (at, idle) = match exchange.idle_since() {
-            Some(since) => {
+    /// Whether it is time to say it; true once.
+    pub(super) fn is_to_be_said(&mut self, now: Timestamp) -> bool {
+        let due = !self.said && self.say_at <= now;
+        self.said |= due;
+        due
+    }
+
+    /// What comes next if nothing else happens, and when. A peer that can be told has `patience` from
+    /// then on to end an idle connection by itself; one that cannot is served until it has had its
+    /// linger.
+    pub(super) fn deadline(
+        &self,
+        standing: &Standing,
+        patience: Option<Duration>,
+    ) -> Option<Parting> {
+        let (at, idle) = match (*standing, patience) {
+            (_, Some(_)) if !self.said => (self.say_at, true),
+            (Standing::Idle(since), Some(patience)) => {
+                (self.say_at.max(since).after(patience), true)
+            }
+            (Standing::Idle(since), None) => {
                 let late = since.after(self.linger).min(self.latest);
                 (self.idle_until.max(late), true)
             }
             // Part of a first request is no way to keep a place that somebody waits for.
-            None if self.reason == CloseReason::Reclaimed && exchange.is_silent() => {
+            (Standing::Silent, _) if self.reason == CloseReason::Reclaimed => {
                 (self.idle_until, true)
             }
-            None => (self.cut_at, false),
+            (Standing::Silent | Standing::Busy, _) => (self.cut_at, false),
         };
-        (at != Timestamp::MAX).then_some(Parting {
-            at,
-            idle,
-            reason: self.reason,
-        })
+        let said = self.said || patience.is_none();
+        let end = said.then(|| {
+            if idle {
+                End::half_close(self.reason)
+            } else {
+                End::cut(self.reason)
+            }
+        });
+        (at != Timestamp::MAX).then_some(Parting { at, end })
     }
 }
 
-/// The end that a goodbye comes to if nothing else happens.
+/// What comes next in a goodbye, and when: its end, or the saying of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parting {
     pub(super) at: Timestamp,
-    idle: bool,
-    reason: CloseReason,
+    end: Option<End>,
 }
 
 impl Parting {
-    pub(super) fn end(self) -> End {
-        if self.idle {
-            End::HalfClose(self.reason)
-        } else {
-            End::Cut(self.reason)
-        }
+    /// The end, if it has come. What has not been said yet ends nothing.
+    pub(super) fn end(&self, now: Timestamp) -> Option<End> {
+        self.end.filter(|_| self.at <= now)
     }
 }

@@ -2,12 +2,13 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, StreamBody};
-use hyper::body::{Frame, Incoming};
+use hyper::body::Frame;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
@@ -16,8 +17,8 @@ use wharf_pool::events::{EventKind, Subscription};
 use wharf_pool::{Endpoints, Pool, PoolName, Registry, ScopeLimits};
 
 use super::*;
-use crate::context::Lame;
-use crate::drain::DrainSettings;
+use crate::body::RequestBody;
+use crate::settings::ProtocolSettings;
 use crate::ticker::tick;
 
 mod order;
@@ -34,21 +35,13 @@ struct Harbour {
 }
 
 impl Harbour {
-    fn new(change: impl FnOnce(&mut PoolConfig<crate::HttpSettings>)) -> Self {
+    fn new(change: impl FnOnce(&mut PoolConfig<ProtocolSettings>)) -> Self {
         let mut config = PoolConfig::default();
         change(&mut config);
         let registry = Registry::new(ScopeLimits::default());
         let name: PoolName = "test/http".parse().unwrap();
         let pool = registry.get_or_create(&name, config).unwrap();
-        let shared = Arc::new(Context {
-            clock: registry.clock(),
-            pool: pool.clone(),
-            observer: None,
-            lame: Arc::new(Lame::default()),
-            trusted_proxies: None,
-            goodbyes: DrainSettings::default().goodbyes(),
-            user_timeout: None,
-        });
+        let shared = Arc::new(Context::alone(&pool));
         let tasks = TaskTracker::new();
         tasks.spawn(tick(registry.clone()));
         let events = registry.events().subscribe();
@@ -72,7 +65,7 @@ impl Harbour {
         let address: SocketAddr = "192.0.2.1:1000".parse().unwrap();
         let guard = self
             .pool
-            .add(Endpoints::new(address, address), HttpConnection)
+            .add(Endpoints::new(address, address), HttpConnection::default())
             .unwrap();
         let app = tower::service_fn(answer);
         self.tasks.spawn(drive(
@@ -95,7 +88,7 @@ impl Harbour {
 
 type TestBody = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
 
-async fn answer(request: Request<Incoming>) -> Result<Response<TestBody>, hyper::Error> {
+async fn answer(request: Request<RequestBody>) -> Result<Response<TestBody>, crate::BoxError> {
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await?.to_bytes();
     let (action, seconds) = path[1..].split_once('/').unwrap_or((&path[1..], "0"));
@@ -269,7 +262,7 @@ async fn a_connection_that_is_dropped_by_its_runtime_gives_its_slot_back() {
         let address: SocketAddr = "192.0.2.1:1000".parse().unwrap();
         let guard = harbour
             .pool
-            .add(Endpoints::new(address, address), HttpConnection)
+            .add(Endpoints::new(address, address), HttpConnection::default())
             .unwrap();
         let served = drive(
             Tracked::new(ours, guard),

@@ -16,13 +16,13 @@ use super::status::Status;
 /// deadline, and learns how it ended.
 #[derive(Clone, Debug)]
 pub struct Call {
+    limits: MessageLimits,
+    calls: Option<Calls>,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    limits: MessageLimits,
-    calls: Option<Calls>,
     received: AtomicU64,
     state: Mutex<State>,
 }
@@ -39,19 +39,31 @@ impl Call {
     /// A call with these limits that is counted in `calls` when it ends.
     pub fn new(limits: MessageLimits, calls: Option<Calls>) -> Self {
         let shared = Shared {
-            limits,
-            calls,
             received: AtomicU64::new(0),
             state: Mutex::default(),
         };
         Self {
+            limits,
+            calls,
             shared: Arc::new(shared),
         }
     }
 
+    /// The same call under further limits, the smaller of which rule, and counted in `calls` if
+    /// there are any.
+    pub(super) fn under(mut self, limits: Option<MessageLimits>, calls: Option<&Calls>) -> Self {
+        if let Some(limits) = limits {
+            self.limits = self.limits.smaller(limits);
+        }
+        if let Some(calls) = calls {
+            self.calls = Some(calls.clone());
+        }
+        self
+    }
+
     /// How long its messages may be.
     pub fn limits(&self) -> MessageLimits {
-        self.shared.limits
+        self.limits
     }
 
     /// Ends the call with `status`, whatever its handler does: before the head of the answer is
@@ -78,7 +90,7 @@ impl Call {
     }
 
     pub(super) fn calls(&self) -> Option<&Calls> {
-        self.shared.calls.as_ref()
+        self.calls.as_ref()
     }
 
     /// Whether it was cut, and not settled before.

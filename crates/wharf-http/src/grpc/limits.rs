@@ -24,3 +24,17 @@ impl Default for MessageLimits {
         }
     }
 }
+
+impl MessageLimits {
+    /// The smaller of each.
+    pub(super) fn smaller(self, other: Self) -> Self {
+        let smaller = |a: Option<u32>, b: Option<u32>| match (a, b) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        Self {
+            receive: smaller(self.receive, other.receive),
+            send: smaller(self.send, other.send),
+        }
+    }
+}

@@ -30,18 +30,20 @@ use crate::app::BoxError;
 pub fn only<S>(service: S) -> Supervised<S> {
     Supervised {
         service,
-        limits: MessageLimits::default(),
+        limits: None,
         calls: None,
     }
 }
 
 /// A service of gRPC calls, supervised. Made by [`only`] and [`beside`](super::beside).
 ///
-/// A [`Call`] among the extensions of a request takes the place of these limits and figures.
+/// A [`Call`] among the extensions of a request, which wharf's own connections put there, brings the
+/// limits of its pool; of those and these the smaller rule. Without one and without limits of its own
+/// they are the default ones.
 #[derive(Clone, Debug)]
 pub struct Supervised<S> {
     service: S,
-    limits: MessageLimits,
+    limits: Option<MessageLimits>,
     calls: Option<Calls>,
 }
 
@@ -49,7 +51,7 @@ impl<S> Supervised<S> {
     /// Lets messages be so long.
     #[must_use]
     pub fn limits(mut self, limits: MessageLimits) -> Self {
-        self.limits = limits;
+        self.limits = Some(limits);
         self
     }
 
@@ -79,7 +81,10 @@ where
             return Answering::default();
         }
         let call = request.extensions_mut().remove::<Call>();
-        let call = call.unwrap_or_else(|| Call::new(self.limits, self.calls.clone()));
+        let call = match call {
+            Some(call) => call.under(self.limits, self.calls.as_ref()),
+            None => Call::new(self.limits.unwrap_or_default(), self.calls.clone()),
+        };
         let record = Record::begin(call.clone(), &request);
         let request = request.map(|body| RequestBody::new(body, call));
         let handler = catch_unwind(AssertUnwindSafe(|| self.service.call(request)));

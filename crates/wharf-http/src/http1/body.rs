@@ -8,9 +8,9 @@ use bytes::Buf;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::flight::Flight;
-use super::service::report_panic;
+use super::answering::Answering;
 use crate::app::BoxError;
+use crate::panics::report_panic;
 use crate::transport::Transport;
 
 pin_project! {
@@ -19,12 +19,12 @@ pin_project! {
         // `None` is an answer of our own, without a body.
         #[pin]
         body: Option<B>,
-        flight: Flight<T>,
+        flight: Answering<T>,
     }
 }
 
 impl<T: Transport, B: Body> ResponseBody<T, B> {
-    pub(crate) fn new(body: Option<B>, mut flight: Flight<T>) -> Self {
+    pub(crate) fn new(body: Option<B>, mut flight: Answering<T>) -> Self {
         if body.as_ref().is_none_or(Body::is_end_stream) {
             flight.complete();
         }

@@ -4,12 +4,12 @@
 //! begin and end, and what they may look like), hyper, [`Watched`] (the application, watched).
 //! [`exchange`] says what is waited for, and when that is over.
 
+mod answering;
 mod body;
 mod chunked;
 mod exchange;
 mod fate;
 mod fields;
-mod flight;
 mod head;
 mod head_scan;
 mod host;
@@ -19,15 +19,14 @@ mod octets;
 mod oracle;
 mod service;
 mod settings;
-mod shared_wire;
 mod violation;
 mod wire;
 
-pub(crate) use exchange::Exchange;
 pub(crate) use fate::Fate;
-pub(crate) use flight::Link;
 pub(crate) use service::Watched;
 pub(crate) use settings::Settings;
-pub(crate) use shared_wire::SharedWire;
 pub(crate) use violation::Violation;
 pub(crate) use wire::Wire;
+
+/// The wire as hyper, the service and the driver share it.
+pub(crate) type SharedWire<T> = crate::shared_wire::SharedWire<Wire<T>>;

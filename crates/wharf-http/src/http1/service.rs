@@ -3,7 +3,6 @@
 //! It counts each request from its head to the last byte of its answer, answers for a handler that
 //! panics, fails or is late, and says `Connection: close` where the answer is the last.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,14 +16,16 @@ use http_body::Body;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower::util::Oneshot;
-use wharf_pool::{CloseReason, ConnectionHandle};
+use wharf_pool::CloseReason;
 
+use super::SharedWire;
+use super::answering::Answering;
 use super::body::ResponseBody;
-use super::flight::{Flight, Link, Recorded};
-use super::shared_wire::SharedWire;
 use crate::app::{App, BoxError};
-use crate::connection::HttpConnection;
+use crate::body::RequestBody;
+use crate::flight::{Flight, Link};
 use crate::info::Connected;
+use crate::panics::report_panic;
 use crate::transport::Transport;
 
 /// The application as one connection's hyper sees it.
@@ -44,7 +45,7 @@ where
     type Future = Answer<T, S>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let Link { handle, shared } = &*self.link;
+        let Link { handle, shared, .. } = &*self.link;
         let now = shared.clock.now();
         let served = handle.requests() + 1;
         let last = {
@@ -59,11 +60,11 @@ where
         {
             handle.set_user_agent(&String::from_utf8_lossy(agent.as_bytes()));
         }
-        let recorded = shared.observer.is_some().then(|| Recorded::of(&request));
         let connected = Connected::new(handle.clone(), self.wire.downgrade());
         connected.insert_into(request.extensions_mut());
-        let guard = handle.begin_request(&shared.pool);
-        let flight = Flight::begin(self.wire.clone(), Arc::clone(&self.link), guard, recorded);
+        let flight = Flight::begin(Arc::clone(&self.link), &request);
+        let flight = Answering::begin(self.wire.clone(), flight);
+        let request = request.map(RequestBody::http1);
         let answer = catch_unwind(AssertUnwindSafe(|| Oneshot::new(self.app.clone(), request)));
         match answer {
             Ok(handler) => Answer {
@@ -87,9 +88,9 @@ pin_project! {
     /// The answer to one request, as it is being made.
     pub(crate) struct Answer<T: Transport, S: App> {
         #[pin]
-        handler: Option<Oneshot<S, Request<Incoming>>>,
+        handler: Option<Oneshot<S, Request<RequestBody>>>,
         // Taken when the head is there; from then on the body has it.
-        flight: Option<Flight<T>>,
+        flight: Option<Answering<T>>,
         last: bool,
         }
 }
@@ -144,7 +145,7 @@ fn plain<B>(status: StatusCode) -> Response<Option<B>> {
 /// Puts the flight into the body, and the last word into the head.
 fn finish<T: Transport, B: Body>(
     mut response: Response<Option<B>>,
-    mut flight: Flight<T>,
+    mut flight: Answering<T>,
     farewell: Option<CloseReason>,
 ) -> Response<ResponseBody<T, B>> {
     let status = response.status();
@@ -157,13 +158,4 @@ fn finish<T: Transport, B: Body>(
     }
     flight.responded(status, upgrade);
     response.map(|body| ResponseBody::new(body, flight))
-}
-
-pub(super) fn report_panic(handle: &ConnectionHandle<HttpConnection>, panic: &(dyn Any + Send)) {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    tracing::error!(connection = %handle.id(), panic = message, "a handler panicked");
 }

@@ -22,6 +22,7 @@ use super::settings::Settings;
 use super::violation::Violation;
 use crate::connection::HttpConnection;
 use crate::transport::Transport;
+use crate::waits::taken_by_peer;
 
 /// How much is read at once while part of a head is kept here: heads that do not come in one piece
 /// are rare, and the buffer is on the stack.
@@ -106,9 +107,9 @@ impl<T: Transport> Wire<T> {
         self.violation.filter(|_| answered)
     }
 
-    /// Whether there is something for the codec to parse.
-    pub(crate) fn has_request(&self) -> bool {
-        self.passed > 0
+    /// Whether there is something for the codec to parse, and nobody has given it up.
+    pub(crate) fn is_to_be_served(&self) -> bool {
+        self.passed > 0 && !self.fate.cut
     }
 
     /// Waits, without a codec, until there is something for it or the peer has gone.
@@ -183,20 +184,7 @@ impl<T: Transport> Wire<T> {
         }
     }
 
-    pub(super) fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    /// The bytes beneath, for what is said after the codec is gone.
-    pub(crate) fn io(&mut self) -> &mut Tracked<T, HttpConnection> {
-        &mut self.io
-    }
-
-    pub(super) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             if let Tunnel::Cut = self.tunnel {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -347,7 +335,7 @@ impl<T: Transport> Wire<T> {
     /// believed for what it took itself.
     pub(crate) fn look_at_peer(&mut self, written: u64) {
         let now = self.clock.now();
-        match self.taken_by_peer() {
+        match taken_by_peer(&self.io) {
             Some(taken) => {
                 let before = self.taken.replace(taken).unwrap_or(taken);
                 self.exchange.taken(taken.saturating_sub(before), now);
@@ -356,15 +344,7 @@ impl<T: Transport> Wire<T> {
         }
     }
 
-    fn taken_by_peer(&self) -> Option<u64> {
-        let (_, sent) = self.io.handle().bytes();
-        self.io
-            .get_ref()
-            .unacknowledged()
-            .map(|waiting| sent.saturating_sub(waiting))
-    }
-
-    pub(super) fn poll_write(
+    fn write(
         &mut self,
         cx: &mut Context<'_>,
         write: impl FnOnce(
@@ -376,7 +356,13 @@ impl<T: Transport> Wire<T> {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let written = write(Pin::new(&mut self.io), cx);
-        match (&written, &mut self.tunnel) {
+        self.wrote(&written, cx);
+        written
+    }
+
+    /// Notes whether the way to the peer is free.
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>, cx: &Context<'_>) {
+        match (written, &mut self.tunnel) {
             (Poll::Ready(Ok(bytes)), Tunnel::None) => {
                 if self.exchange.is_writing() {
                     self.look_at_peer(*bytes as u64);
@@ -385,7 +371,7 @@ impl<T: Transport> Wire<T> {
             }
             (Poll::Pending, Tunnel::None) => {
                 if !self.exchange.is_writing() {
-                    self.taken = self.taken_by_peer();
+                    self.taken = taken_by_peer(&self.io);
                 }
                 self.exchange.write_blocked(self.clock.now());
             }
@@ -395,7 +381,44 @@ impl<T: Transport> Wire<T> {
             }
             (Poll::Ready(Ok(_)), Tunnel::Open { .. }) | (_, Tunnel::Cut) => {}
         }
-        written
+    }
+}
+
+impl<T: Transport> crate::wire::Wire for Wire<T> {
+    type Transport = T;
+
+    fn io(&mut self) -> &mut Tracked<T, HttpConnection> {
+        &mut self.io
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.read(cx, buf)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.write(cx, |io, cx| io.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write(cx, |io, cx| io.poll_write_vectored(cx, pieces))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.write(cx, |io, cx| io.poll_flush(cx).map_ok(|()| 0))
+            .map_ok(drop)
+    }
+
+    /// After an upgrade it is whoever asked for it that closes our direction.
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_tunnel() {
+            Pin::new(&mut self.io).poll_shutdown(cx)
+        } else {
+            Pin::new(&mut self.io).poll_flush(cx)
+        }
     }
 }
 

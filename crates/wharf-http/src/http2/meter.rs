@@ -8,20 +8,35 @@
 //! It judges behaviour, not correctness: what breaks RFC 9113 is hyper's to answer, and is read
 //! here in any way that does no harm. Where the bytes are cut changes nothing.
 
+mod abuse;
+mod allowance;
+mod frame;
+mod inbound;
+#[cfg(test)]
+mod oracle;
+mod outbound;
+mod received;
+mod rendered;
+mod score;
+mod sent;
+mod streams;
+mod walk;
+
 use wharf_control::Timestamp;
 
-use super::abuse::Http2Abuse;
-use super::allowance::{Limits, REFUSED};
-use super::frame::ErrorCode;
-use super::inbound::{Inbound, Opening, Owed};
-use super::outbound::Outbound;
-use super::rendered::Rendered;
-use super::score::{Score, Standing};
-use super::streams::{Stream, Streams};
-use super::walk::{Step, Walk};
-
-mod received;
-mod sent;
+pub(crate) use abuse::Http2Abuse;
+pub(crate) use allowance::Limits;
+use allowance::REFUSED;
+use frame::ErrorCode;
+pub(crate) use frame::PREFACE;
+use inbound::Inbound;
+pub(crate) use inbound::{Opening, Owed};
+use outbound::Outbound;
+use rendered::Rendered;
+use score::Score;
+pub(crate) use score::Standing;
+use streams::{Stream, Streams};
+use walk::{Step, Walk};
 
 /// What one connection's bytes come to.
 #[derive(Debug)]
@@ -40,6 +55,8 @@ pub(crate) struct Tally {
     pub(crate) opened: u64,
     /// The highest stream among them.
     pub(crate) last_stream: u32,
+    /// PINGs that are not answers.
+    pub(crate) pings: u64,
     /// Content of the DATA that has come, without padding.
     pub(crate) data_received: u64,
     /// Content of the DATA that was sent.

@@ -1,19 +1,40 @@
-//! HTTP/2: what lies below hyper's codec.
+//! HTTP/2: what its connections are made of. The driver is in `crate::drive`.
 //!
-//! hyper does all of HTTP/2; [`meter`] sees the bytes of both directions and knows what hyper does
-//! not tell: what the peer owes, what it is up to, and where a frame of our own fits in.
-//! [`walk`] finds the frames, [`streams`] remembers which streams are open, [`score`] adds up what
-//! [`abuse`] names and [`allowance`] allows, [`rendered`] writes the frames of our own.
+//! From the socket to the application: [`Wire`] (the bytes, the slot), the `h2` crate (frames, header
+//! compression, flow control), [`serve_stream`] (one request, from its head to the last byte of its
+//! answer). [`Streams`] knows what each of them waits for.
 
-mod abuse;
-mod allowance;
-mod frame;
-mod inbound;
+mod date;
+mod head;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "what the codec does itself goes next"
+)]
 mod meter;
-#[cfg(test)]
-mod oracle;
-mod outbound;
-mod rendered;
-mod score;
+mod reply;
+mod request;
+mod settings;
+mod stream;
 mod streams;
-mod walk;
+mod strikes;
+mod task;
+mod upload;
+mod wire;
+
+pub(crate) use meter::{Limits as MeterLimits, Opening, Owed, Standing};
+pub(crate) use request::Kind;
+pub(crate) use settings::{Settings, builder};
+pub(crate) use stream::Stream;
+pub(crate) use streams::Streams;
+pub(crate) use strikes::Strikes;
+pub(crate) use task::{Call, serve_stream};
+pub(crate) use upload::Upload;
+pub(crate) use wire::Wire;
+
+/// What a connection is told that is not let in: an empty SETTINGS frame, and GOAWAY with no stream
+/// served and no error, so that its client tries again elsewhere (RFC 9113 3.4, 6.8).
+pub(crate) const REFUSAL: &[u8] = &[
+    0, 0, 0, 4, 0, 0, 0, 0, 0, // SETTINGS
+    0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // GOAWAY
+];

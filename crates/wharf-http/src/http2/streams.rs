@@ -1,202 +1,154 @@
-//! [`Streams`]: which of a connection's streams are open, and how far.
+//! [`Streams`]: the streams of one connection, and when one of them has to be looked at.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use h2::Reason;
+use slab::Slab;
 use wharf_control::Timestamp;
+use wharf_pool::TICK;
 
-/// The open streams: a table by number, with linear probing. Numbers that follow each other, as
-/// those of streams do, never meet in it.
+use super::request::Kind;
+use super::stream::Stream;
+use crate::waits::Timeouts;
+
+/// The streams of one connection that are in flight.
+///
+/// A stream does not arm a timer. Every wait takes at least the shortest of the limits, so it is
+/// enough to look at all streams when that has passed since the last look, or when the first of their
+/// deadlines has.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    /// A power of two of them or none, at most three quarters taken. Number 0 is a free one.
-    slots: Vec<Stream>,
-    open: usize,
-    most: usize,
+    inner: Mutex<Inner>,
 }
 
-/// What is known of an open stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stream {
-    number: u32,
-    /// Milliseconds, in a circle of 49 days.
-    opened: u32,
-    sides: u8,
+#[derive(Debug)]
+struct Inner {
+    live: Slab<Arc<Stream>>,
+    /// No wait is over before this.
+    look_at: Timestamp,
+    idle_since: Timestamp,
 }
 
-/// The table holds as many streams as it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Full;
-
-impl Stream {
-    const ANSWERED: u8 = 1;
-    const PEER_ENDED: u8 = 2;
-    const WE_ENDED: u8 = 4;
-
-    /// Whether a response has begun.
-    pub(crate) const fn is_answered(self) -> bool {
-        self.sides & Self::ANSWERED != 0
-    }
-
-    /// Whether the request is complete.
-    pub(crate) const fn is_asked(self) -> bool {
-        self.sides & Self::PEER_ENDED != 0
-    }
-
-    /// For how many milliseconds the stream has been open.
-    pub(crate) fn age_ms(self, now: Timestamp) -> u32 {
-        millis(now).wrapping_sub(self.opened)
-    }
-
-    const fn is_closed(self) -> bool {
-        let both = Self::PEER_ENDED | Self::WE_ENDED;
-        self.sides & both == both
-    }
+/// The place of a stream among the others; dropped, the stream has ended.
+#[derive(Debug)]
+pub(crate) struct Place {
+    streams: Arc<Streams>,
+    key: usize,
+    clock: Arc<wharf_pool::Clock>,
 }
 
 impl Streams {
-    /// A table for `most` open streams. It grows as they are opened.
-    pub(crate) const fn new(most: usize) -> Self {
-        Self {
-            slots: Vec::new(),
-            open: 0,
-            most,
-        }
+    pub(crate) fn new(now: Timestamp) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::new(Inner {
+                live: Slab::new(),
+                look_at: Timestamp::MAX,
+                idle_since: now,
+            }),
+        })
     }
 
-    /// How many are open.
-    pub(crate) const fn open(&self) -> usize {
-        self.open
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        // Nothing panics under this lock; what it protects is whole between any two statements.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A stream, if it is open.
-    pub(crate) fn get(&self, number: u32) -> Option<Stream> {
-        self.find(number).map(|at| self.slots[at])
-    }
-
-    /// Opens a stream that is not open.
-    ///
-    /// # Errors
-    ///
-    /// When as many are open as the table was made for. Then nothing has changed.
-    pub(crate) fn open_stream(&mut self, number: u32, now: Timestamp) -> Result<(), Full> {
-        if self.open >= self.most {
-            return Err(Full);
-        }
-        if (self.open + 1) * 4 > self.slots.len() * 3 {
-            self.grow();
-        }
-        self.place(Stream {
-            number,
-            opened: millis(now),
-            sides: 0,
-        });
-        self.open += 1;
-        Ok(())
-    }
-
-    /// Notes that the response has begun. Whether that is news.
-    pub(crate) fn answer(&mut self, number: u32) -> bool {
-        let Some(at) = self.find(number) else {
-            return false;
+    /// Counts a stream from now on; `body` says whether one follows its head.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        clock: &Arc<wharf_pool::Clock>,
+        (body, kind): (bool, Kind),
+        limits: &Timeouts,
+    ) -> (Arc<Stream>, Place) {
+        let now = clock.now();
+        let stream = Arc::new(Stream::new(Arc::clone(self), body, kind, now));
+        let mut inner = self.inner();
+        inner.look_at = inner.look_at.min(now.after(shortest(limits)));
+        let key = inner.live.insert(Arc::clone(&stream));
+        let place = Place {
+            streams: Arc::clone(self),
+            key,
+            clock: Arc::clone(clock),
         };
-        let stream = &mut self.slots[at];
-        let news = !stream.is_answered();
-        stream.sides |= Stream::ANSWERED;
-        news
+        (stream, place)
     }
 
-    /// Notes that the peer sends no more on the stream, which closes it if we do not either.
-    pub(crate) fn end_of_peer(&mut self, number: u32) {
-        self.end(number, Stream::PEER_ENDED);
+    /// How many are in flight.
+    pub(crate) fn len(&self) -> usize {
+        self.inner().live.len()
     }
 
-    /// Notes that we send no more on the stream, which closes it if the peer does not either.
-    pub(crate) fn end_of_ours(&mut self, number: u32) {
-        self.end(number, Stream::WE_ENDED);
+    /// Since when none is in flight.
+    pub(crate) fn idle_since(&self) -> Option<Timestamp> {
+        let inner = self.inner();
+        inner.live.is_empty().then_some(inner.idle_since)
     }
 
-    /// Closes a stream; what it was, if it was open.
-    pub(crate) fn close(&mut self, number: u32) -> Option<Stream> {
-        let at = self.find(number)?;
-        let closed = self.slots[at];
-        self.remove(at);
-        Some(closed)
+    /// When the streams have to be looked at.
+    pub(crate) fn look_at(&self) -> Option<Timestamp> {
+        let inner = self.inner();
+        (!inner.live.is_empty()).then_some(inner.look_at)
     }
 
-    fn end(&mut self, number: u32, side: u8) {
-        if let Some(at) = self.find(number) {
-            self.slots[at].sides |= side;
-            if self.slots[at].is_closed() {
-                self.remove(at);
+    /// Something is over at this time.
+    pub(super) fn look_by(&self, at: Timestamp) {
+        let mut inner = self.inner();
+        inner.look_at = inner.look_at.min(at);
+    }
+
+    /// A limit has changed: nothing that was known of deadlines holds.
+    pub(crate) fn look_soon(&self) {
+        self.inner().look_at = Timestamp::ZERO;
+    }
+
+    /// Looks at every stream, and ends what has taken too long.
+    pub(crate) fn look(&self, limits: &Timeouts, now: Timestamp) {
+        let live: Vec<_> = {
+            let inner = self.inner();
+            inner.live.iter().map(|(_, it)| Arc::clone(it)).collect()
+        };
+        let mut next = now.after(shortest(limits));
+        for stream in live {
+            let Some(deadline) = stream.deadline(limits) else {
+                continue;
+            };
+            if deadline.at.after(TICK) <= now {
+                stream.over(deadline.wait, now);
+            } else {
+                next = next.min(deadline.at);
             }
         }
+        self.inner().look_at = next;
     }
 
-    fn find(&self, number: u32) -> Option<usize> {
-        if self.open == 0 || number == 0 {
-            return None;
+    /// Ends all of them.
+    pub(crate) fn abort_all(&self, code: Reason) {
+        let live: Vec<_> = {
+            let inner = self.inner();
+            inner.live.iter().map(|(_, it)| Arc::clone(it)).collect()
+        };
+        for stream in live {
+            stream.abort(code);
         }
-        let mut at = self.home(number);
-        // Ends at a free slot: a quarter of them are.
-        loop {
-            match self.slots[at].number {
-                0 => return None,
-                found if found == number => return Some(at),
-                _ => at = self.next(at),
-            }
-        }
-    }
-
-    fn place(&mut self, stream: Stream) {
-        let mut at = self.home(stream.number);
-        while self.slots[at].number != 0 {
-            at = self.next(at);
-        }
-        self.slots[at] = stream;
-    }
-
-    /// Frees a slot, and moves up those behind it that would not be found any more.
-    fn remove(&mut self, mut free: usize) {
-        self.open -= 1;
-        let mut at = free;
-        loop {
-            at = self.next(at);
-            let stream = self.slots[at];
-            if stream.number == 0 {
-                break;
-            }
-            let mask = self.slots.len() - 1;
-            let from_home = at.wrapping_sub(self.home(stream.number)) & mask;
-            let from_free = at.wrapping_sub(free) & mask;
-            if from_home >= from_free {
-                self.slots[free] = stream;
-                free = at;
-            }
-        }
-        self.slots[free] = Stream::default();
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        let slots = vec![Stream::default(); (self.slots.len() * 2).max(8)];
-        for stream in std::mem::replace(&mut self.slots, slots) {
-            if stream.number != 0 {
-                self.place(stream);
-            }
-        }
-    }
-
-    fn home(&self, number: u32) -> usize {
-        (number >> 1) as usize & (self.slots.len() - 1)
-    }
-
-    fn next(&self, at: usize) -> usize {
-        (at + 1) & (self.slots.len() - 1)
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "in a circle")]
-const fn millis(now: Timestamp) -> u32 {
-    (now.as_nanos() / 1_000_000) as u32
+impl Drop for Place {
+    fn drop(&mut self) {
+        let now = self.clock.now();
+        let mut inner = self.streams.inner();
+        let ended = inner.live.try_remove(self.key);
+        inner.idle_since = now;
+        drop(inner);
+        // It may be the last owner: not under the lock.
+        drop(ended);
+    }
 }
 
-#[cfg(test)]
-mod tests;
+/// The shortest time after which anything that begins now can be over.
+fn shortest(limits: &Timeouts) -> Duration {
+    let rate = limits.min_rate.map(|min| min.grace);
+    let all = [limits.request, limits.stream_idle, rate];
+    all.into_iter().flatten().min().unwrap_or(Duration::MAX)
+}

@@ -251,7 +251,11 @@ impl<S> Acceptor<S> {
         let wildcard = local.ip().is_unspecified();
         let own = wildcard.then(|| stream.local_addr().ok()).flatten();
         let local = own.unwrap_or(local);
-        match slot.open(Endpoints::new(peer, local), charge, HttpConnection) {
+        match slot.open(
+            Endpoints::new(peer, local),
+            charge,
+            HttpConnection::default(),
+        ) {
             Ok(guard) => match TcpStream::from_std(stream) {
                 Ok(stream) => {
                     let io = Tracked::new(stream, guard);
@@ -276,7 +280,11 @@ impl<S> Acceptor<S> {
         };
         match seat {
             Some(seat) if reason != RejectReason::UntrustedProxy => {
-                self.tasks.spawn(lobby::refuse(stream, seat));
+                let words = lobby::words(&self.shared);
+                match words {
+                    Some(words) => drop(self.tasks.spawn(lobby::refuse(stream, words, seat))),
+                    None => stream.reset_on_drop(),
+                }
             }
             _ => stream.reset_on_drop(),
         }

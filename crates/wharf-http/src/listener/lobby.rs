@@ -14,7 +14,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use wharf_pool::{Listener, RejectReason, Slot};
 
 use crate::connection::HttpConnection;
+use crate::context::Context;
 use crate::descriptors::kept_descriptors;
+use crate::http2;
 use crate::transport::Transport;
 
 /// How many newcomers may be in a listener's lobby, if descriptors allow. One of them stands: the loop
@@ -86,11 +88,20 @@ pub(crate) async fn make_room(
         .map_err(|_| full)
 }
 
+/// What newcomers are told, if there is a word for it: before a TLS handshake there is none.
+pub(crate) fn words(shared: &Context) -> Option<&'static [u8]> {
+    match (&shared.tls, shared.pools.http1(false)) {
+        (Some(_), _) => None,
+        (None, Some(_)) => Some(FULL),
+        (None, None) => Some(http2::REFUSAL),
+    }
+}
+
 /// Tells a newcomer that it is not let in, and gives it a moment to hear it.
-pub(crate) async fn refuse(mut stream: TcpStream, seat: Seat) {
+pub(crate) async fn refuse(mut stream: TcpStream, words: &'static [u8], seat: Seat) {
     let until = Instant::now() + LINGER;
     let told = timeout_at(until, async {
-        stream.write_all(FULL).await?;
+        stream.write_all(words).await?;
         stream.shutdown().await
     });
     if matches!(told.await, Ok(Ok(()))) {

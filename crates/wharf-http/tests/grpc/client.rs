@@ -1,11 +1,10 @@
 //! A client that sends gRPC's bytes as it is told, and services that answer with bytes.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::{FutureExt, Stream, TryFutureExt, stream};
+use futures_util::{FutureExt, Stream, stream};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -13,21 +12,24 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tower::ServiceExt;
 use wharf_http::grpc::{Code, RequestBody};
-use wharf_http::{App, BoxError};
+use wharf_http::pool::config::PoolConfig;
+use wharf_http::{App, BoxError, GrpcSettings, ListenerSetup, Protocol, Running, Server};
 
 pub(crate) type Sent = UnsyncBoxBody<Bytes, BoxError>;
-pub(crate) type Asked = Request<RequestBody<Incoming>>;
+pub(crate) type Asked = Request<RequestBody<wharf_http::RequestBody>>;
 
-/// A client on an HTTP/2 connection in memory; both ends go with it.
+/// A client on a connection of a server of its own; both ends go with it.
 pub(crate) struct Client {
     sender: SendRequest<Sent>,
     #[expect(dead_code, reason = "held for its drop")]
     tasks: JoinSet<()>,
+    #[expect(dead_code, reason = "held for its drop")]
+    server: Running,
 }
 
 /// All of an answer.
@@ -59,18 +61,33 @@ impl Answer {
 }
 
 impl Client {
-    /// Connects to `app`.
+    /// Connects to `app`, in pools with the default limits.
     pub(crate) async fn of<A: App<Body: Body<Data = Bytes>>>(app: A) -> Self {
-        let (near, far) = tokio::io::duplex(1 << 16);
-        let mut tasks = JoinSet::new();
-        let app = hyper::service::service_fn(move |request| answered(app.clone(), request));
-        let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-        tasks.spawn(server.serve_connection(TokioIo::new(far), app).map(drop));
-        let near = TokioIo::new(near);
+        Self::under(GrpcSettings::default(), app).await
+    }
+
+    /// Connects to `app`, in a pool with these settings.
+    pub(crate) async fn under<A>(calls: GrpcSettings, app: A) -> Self
+    where
+        A: App<Body: Body<Data = Bytes>>,
+    {
+        let mut setup = ListenerSetup::new("test".parse().unwrap(), ([127, 0, 0, 1], 0).into());
+        setup = setup.pool(Protocol::Http2, Protocol::Http2.defaults());
+        let common = Protocol::Grpc.defaults().common;
+        setup = setup.pool(Protocol::Grpc, PoolConfig::new(common, calls));
+        let server = Server::builder().listener(setup, app).start().await;
+        let server = server.unwrap();
+        let (_, address) = server.addresses().remove(0);
+        let near = TokioIo::new(TcpStream::connect(address).await.unwrap());
         let client = hyper::client::conn::http2::handshake(TokioExecutor::new(), near);
         let (sender, connection) = client.await.unwrap();
+        let mut tasks = JoinSet::new();
         tasks.spawn(connection.map(drop));
-        Self { sender, tasks }
+        Self {
+            sender,
+            tasks,
+            server,
+        }
     }
 
     /// A call with these pieces of a body.
@@ -91,14 +108,6 @@ impl Client {
         let response = timeout(Duration::from_secs(10), self.sender.send_request(request)).await;
         response.expect("an answer begins").unwrap()
     }
-}
-
-fn answered<A: App<Body: Body<Data = Bytes>>>(
-    app: A,
-    request: Request<Incoming>,
-) -> Pin<Box<dyn Future<Output = Result<Response<Sent>, BoxError>> + Send>> {
-    let answer = app.oneshot(request).map_err(Into::into);
-    Box::pin(answer.map_ok(|it| it.map(|body| body.map_err(Into::into).boxed_unsync())))
 }
 
 /// All of an answer that has begun.
@@ -182,6 +191,6 @@ pub(crate) async fn echo(request: Asked) -> Result<Response<Sent>, Infallible> {
 }
 
 /// An application that is not gRPC.
-pub(crate) async fn hello(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+pub(crate) async fn hello<B>(_: Request<B>) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(Response::new(Full::new(Bytes::from_static(b"hello"))))
 }

@@ -8,6 +8,7 @@ use futures_util::stream;
 use http::Response;
 use http_body_util::BodyExt;
 use tower::service_fn;
+use wharf_http::GrpcSettings;
 use wharf_http::grpc::{Calls, Code, MessageLimits, only};
 
 use super::client::*;
@@ -118,7 +119,13 @@ async fn a_long_reply_ends_the_answer_after_the_replies_before_it() {
 async fn without_limits_there_are_none() {
     let mut unlimited = MessageLimits::default();
     (unlimited.receive, unlimited.send) = (None, None);
-    let mut client = Client::of(only(service_fn(echo)).limits(unlimited)).await;
+    let mut pool = GrpcSettings::default();
+    (
+        pool.max_receive_message_length,
+        pool.max_send_message_length,
+    ) = (None, None);
+    let app = only(service_fn(echo)).limits(unlimited);
+    let mut client = Client::under(pool, app).await;
     let answer = client.call("/a.A/A", vec![message(5 << 20)]).await;
     assert_eq!(answer.code(), Some(Code::Ok));
 }

@@ -11,8 +11,8 @@ pub trait Settings: Clone + Default + PartialEq + fmt::Debug + Send + Sync + 'st
     /// A change of some of the settings.
     type Patch: Patch;
 
-    /// Every key of the group.
-    const KEYS: &'static [Key];
+    /// A change of nothing, with the keys of these settings: a group may be of several kinds.
+    fn patch(&self) -> Self::Patch;
 
     /// Every key with its value, in the order of declaration.
     fn values(&self) -> Vec<(Key, Value)>;
@@ -27,7 +27,10 @@ pub trait Settings: Clone + Default + PartialEq + fmt::Debug + Send + Sync + 'st
 }
 
 /// A change of some settings of a group.
-pub trait Patch: Clone + Default + fmt::Debug + Send + Sync + 'static {
+pub trait Patch: Clone + fmt::Debug + Send + Sync + 'static {
+    /// Every key of the group.
+    fn keys(&self) -> &'static [Key];
+
     /// Notes that `key` becomes `value`.
     ///
     /// # Errors
@@ -177,7 +180,8 @@ fn edit_distance(a: &str, b: &str) -> usize {
 
 impl Settings for () {
     type Patch = ();
-    const KEYS: &'static [Key] = &[];
+
+    fn patch(&self) {}
 
     fn values(&self) -> Vec<(Key, Value)> {
         Vec::new()
@@ -187,6 +191,10 @@ impl Settings for () {
 }
 
 impl Patch for () {
+    fn keys(&self) -> &'static [Key] {
+        &[]
+    }
+
     fn set(&mut self, key: &str, _: &Value) -> Result<(), SetError> {
         Err(SetError::unknown(key))
     }
@@ -223,16 +231,23 @@ macro_rules! settings {
             }
         }
 
-        impl $crate::config::Settings for $name {
-            type Patch = $patch;
-
-            const KEYS: &'static [$crate::config::Key] = &[$(
+        impl $name {
+            /// Every key, in the order of declaration.
+            $vis const KEYS: &'static [$crate::config::Key] = &[$(
                 $crate::config::Key::new(
                     stringify!($key),
                     $crate::config::Applies::$applies,
                     concat!($($doc),+),
                 ),
             )+];
+        }
+
+        impl $crate::config::Settings for $name {
+            type Patch = $patch;
+
+            fn patch(&self) -> $patch {
+                $patch::default()
+            }
 
             fn values(&self) -> Vec<($crate::config::Key, $crate::config::Value)> {
                 let values = [$($crate::config::Setting::write(&self.$key),)+];
@@ -247,6 +262,10 @@ macro_rules! settings {
         }
 
         impl $crate::config::Patch for $patch {
+            fn keys(&self) -> &'static [$crate::config::Key] {
+                $name::KEYS
+            }
+
             fn set(
                 &mut self,
                 key: &str,

@@ -81,6 +81,12 @@ impl Setting for PerSecond {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(u64);
 
+impl From<Count> for NonZeroU32 {
+    fn from(count: Count) -> Self {
+        count.0
+    }
+}
+
 impl ByteSize {
     /// `bytes` bytes.
     pub const fn bytes(bytes: u64) -> Self {

@@ -39,7 +39,7 @@ impl<C: Connection> Pool<C> {
             p95,
             p99,
             error_rate: summary.error_rate(),
-            memory_usage: u64::from(self.active()) * C::MEMORY,
+            memory_usage: u64::from(self.active()) * C::memory(&self.config().protocol),
             cpu_usage_percent: 100.0 * summary.busy.as_secs_f64() / summary.seconds,
         }
     }

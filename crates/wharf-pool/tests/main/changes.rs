@@ -34,7 +34,10 @@ struct Line {
 
 impl Connection for Line {
     type Settings = LineSettings;
-    const MEMORY: u64 = 100;
+
+    fn memory(_: &LineSettings) -> u64 {
+        100
+    }
 
     fn validate(
         &self,
@@ -128,7 +131,10 @@ struct Strict(LineSettings);
 
 impl Settings for Strict {
     type Patch = LinePatch;
-    const KEYS: &'static [wharf_pool::config::Key] = LineSettings::KEYS;
+
+    fn patch(&self) -> LinePatch {
+        self.0.patch()
+    }
 
     fn values(&self) -> Vec<(wharf_pool::config::Key, Value)> {
         self.0.values()

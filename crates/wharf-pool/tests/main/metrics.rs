@@ -205,7 +205,10 @@ fn memory_is_accounted_for_each_connection_and_processor_time_is_a_share_of_the_
         world.pass(Duration::from_secs(1));
     }
     let performance = world.pool.metrics().performance;
-    assert_eq!(performance.memory_usage, 2 * <() as Connection>::MEMORY);
+    assert_eq!(
+        performance.memory_usage,
+        2 * <() as Connection>::memory(&())
+    );
     assert!(
         (22.0..28.0).contains(&performance.cpu_usage_percent),
         "{performance:?}"

@@ -44,7 +44,7 @@ pub(super) async fn change(
             "write an object such as {\"max_connections\": 100}",
         )
     })?;
-    let change = change_of(&written)?;
+    let change = change_of(&written, &pool.config())?;
     let differences = pool.update_config(&change).map_err(|errors| {
         let of = |error| Problem::of_setting(0, String::new(), error);
         Problems {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use wharf_http::Protocol;
 use wharf_pool::config::{Key, Settings, Value};
 
 use super::report::Origins;
@@ -22,7 +23,10 @@ pub(crate) fn effective(config: &Config, file: Option<&str>) -> String {
     page.table("admin", &config.admin.settings.values());
     page.table("log", &config.log.values());
     page.table("limits", &limit_values(config));
-    page.table("pools.http", &config.base.http.values());
+    for protocol in Protocol::ALL.into_iter().filter(|it| it.is_served()) {
+        let values = config.base.of(protocol).values();
+        page.table(&format!("pools.{}", protocol.as_str()), &values);
+    }
     for (n, listener) in config.listeners.iter().enumerate() {
         page.listener(n, listener);
     }
@@ -115,6 +119,9 @@ impl Page<'_> {
             self.line(format_args!(
                 "proxy_protocol = {{ trusted = {trusted} }}  # {from_file}"
             ));
+        }
+        if let Some(tls) = &listener.tls {
+            self.line(format_args!("tls = {}  # {from_file}", tls.written));
         }
         for (protocol, pool) in &listener.pools {
             self.pool(&path, protocol.as_str(), pool);

@@ -59,8 +59,16 @@ settings! {
         accept_rate: Option<PerSecond> = None, Now;
         /// Address ranges that max_connections_per_ip and accept_rate do not apply to.
         exempt: Vec<Cidr> = Vec::new(), Now;
+        /// How many TLS handshakes may be under way at once; the others wait their turn.
+        max_tls_handshakes: Count = HANDSHAKES, Now;
     }
 }
+
+const HANDSHAKES: Count = match Count::new(256) {
+    Some(count) => count,
+    // Evaluated by the compiler.
+    None => unreachable!(),
+};
 
 settings! {
     /// The limits of one `[[listener]]`.

@@ -1,6 +1,7 @@
 //! `[[listener]]`: a socket, the protocols behind it, and its limits.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use wharf_http::{Protocol, TcpSettings};
 use wharf_pool::config::Setting;
@@ -10,6 +11,7 @@ use super::groups::ListenerLimits;
 use super::pools::{BasePools, PoolSettings, read_pool};
 use super::report::{Problem, Report, cut};
 use super::section::{Section, nearest};
+use super::tls::{TlsConfig, read_tls};
 use super::written::{Entry, Shape, Written};
 
 /// One listener as the file has it.
@@ -25,6 +27,8 @@ pub(crate) struct ListenerConfig {
     pub(crate) tcp: TcpSettings,
     /// The proxies that must announce the peer, if there are any.
     pub(crate) proxies: Option<Vec<Cidr>>,
+    /// What secures its connections, if anything.
+    pub(crate) tls: Option<TlsConfig>,
     /// Its pools.
     pub(crate) pools: Vec<(Protocol, PoolSettings)>,
 }
@@ -33,12 +37,13 @@ pub(crate) struct ListenerConfig {
 pub(crate) fn read_listeners(
     sections: Vec<Section<'_>>,
     base: &BasePools,
+    folder: &Path,
     report: &mut Report,
 ) -> Vec<ListenerConfig> {
     let mut listeners: Vec<ListenerConfig> = Vec::new();
     for section in sections {
         let (at, path) = (section.at(), section.path(""));
-        let Some(listener) = read_listener(section, base, report) else {
+        let Some(listener) = read_listener(section, base, folder, report) else {
             continue;
         };
         if listeners.iter().any(|other| other.name == listener.name) {
@@ -65,12 +70,23 @@ pub(crate) fn read_listeners(
 fn read_listener(
     mut section: Section<'_>,
     base: &BasePools,
+    folder: &Path,
     report: &mut Report,
 ) -> Option<ListenerConfig> {
     let name = read_name(&mut section, report);
     let address = read_address(&mut section, report);
+    let listed = section.peek("protocols");
     let protocols = read_protocols(&mut section, report);
-    section.not_yet("tls", report);
+    let has_tls = section.peek("tls").is_some();
+    let tls = read_tls(&mut section, folder, report);
+    if let Some(listed) = listed {
+        check_protocols(
+            listed,
+            &section.path("protocols"),
+            (&protocols, has_tls),
+            report,
+        );
+    }
     let limits = section.settings(&ListenerLimits::default(), report);
     let tcp = section.settings(&TcpSettings::default(), report);
     let proxies = read_proxies(&mut section, report);
@@ -83,6 +99,7 @@ fn read_listener(
         limits,
         tcp,
         proxies,
+        tls: if has_tls { Some(tls?) } else { None },
         pools,
     })
 }
@@ -168,10 +185,32 @@ fn read_protocol(item: &Written, path: &str, report: &mut Report) -> Option<Prot
             "this version of wharf does not serve {} yet",
             protocol.as_str()
         );
-        report.problem(item.at, path, reason, "write \"http\" only");
+        report.problem(item.at, path, reason, "leave it out");
         return None;
     }
     Some(protocol)
+}
+
+/// With TLS HTTP/1 is `https`, and without it `http`.
+fn check_protocols(
+    listed: &Entry,
+    path: &str,
+    (protocols, tls): (&[Protocol], bool),
+    report: &mut Report,
+) {
+    let mut refuse = |reason: &str, remedy: &str| {
+        report.problem(listed.value.at, path, reason, remedy);
+    };
+    if tls && protocols.contains(&Protocol::Http) {
+        refuse(
+            "with tls, HTTP/1 is \"https\"",
+            "write \"https\" instead of \"http\"",
+        );
+    }
+    if !tls && protocols.contains(&Protocol::Https) {
+        let remedy = "write \"http\" instead, or tls = { certificate = \"…\", key = \"…\" }";
+        refuse("\"https\" needs tls", remedy);
+    }
 }
 
 fn read_proxies(section: &mut Section<'_>, report: &mut Report) -> Option<Vec<Cidr>> {

@@ -1,7 +1,7 @@
 //! The `pools` sections: those that every listener starts from, each listener's own, and the
 //! partial ones that the admin API takes.
 
-use wharf_http::{HttpSettings, Protocol};
+use wharf_http::{Http2Settings, Protocol, ProtocolSettings};
 use wharf_pool::config::{PoolConfig, PoolPatch};
 
 use super::report::{Problem, Problems, Report};
@@ -9,24 +9,38 @@ use super::section::Section;
 use super::written::Written;
 
 /// The configuration of a pool, whatever it serves.
-pub(crate) type PoolSettings = PoolConfig<HttpSettings>;
+pub(crate) type PoolSettings = PoolConfig<ProtocolSettings>;
 
 /// A change of the same.
-pub(crate) type PoolChange = PoolPatch<HttpSettings>;
+pub(crate) type PoolChange = PoolPatch<ProtocolSettings>;
 
 /// What the pools of each protocol start from: `[pools.*]` of the file.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BasePools {
-    /// `[pools.http]`.
-    pub(crate) http: PoolSettings,
+    by_protocol: [PoolSettings; Protocol::ALL.len()],
+}
+
+impl Default for BasePools {
+    fn default() -> Self {
+        Self {
+            by_protocol: Protocol::ALL.map(Protocol::defaults),
+        }
+    }
 }
 
 impl BasePools {
     /// What a pool of `protocol` starts from.
     pub(crate) fn of(&self, protocol: Protocol) -> &PoolSettings {
-        // One section for each protocol that is served; the others are refused before this.
-        let _ = protocol;
-        &self.http
+        &self.by_protocol[protocol as usize]
+    }
+
+    /// How HTTP/2's frames are spoken on listeners that have no pool for it, but one for gRPC.
+    pub(crate) fn http2(&self) -> Http2Settings {
+        if let ProtocolSettings::Http2(http2) = &self.of(Protocol::Http2).protocol {
+            http2.clone()
+        } else {
+            Http2Settings::default()
+        }
     }
 
     /// Reads `[pools.*]`.
@@ -34,10 +48,11 @@ impl BasePools {
         let mut base = Self::default();
         let Some(mut pools) = pools else { return base };
         for protocol in Protocol::ALL {
+            let of_protocol = &mut base.by_protocol[protocol as usize];
             if !protocol.is_served() {
                 pools.not_yet(protocol.as_str(), report);
             } else if let Some(section) = pools.section(protocol.as_str(), report) {
-                base.http = read_pool(section, &base.http, report);
+                *of_protocol = read_pool(section, of_protocol, report);
             }
         }
         pools.finish(report);
@@ -52,7 +67,7 @@ pub(crate) fn read_pool(
     report: &mut Report,
 ) -> PoolSettings {
     let (at, path) = (section.at(), section.path(""));
-    let change = read_change(section, report);
+    let change = read_change(section, base.patch(), report);
     match base.patched(&change) {
         Ok((pool, _)) => pool,
         Err(errors) => {
@@ -65,24 +80,26 @@ pub(crate) fn read_pool(
     }
 }
 
-fn read_change(mut section: Section<'_>, report: &mut Report) -> PoolChange {
-    let mut change = PoolChange::default();
-    section.patch(&PoolChange::keys(), report, |key, value| {
-        change.set(key, value)
-    });
+fn read_change(
+    mut section: Section<'_>,
+    mut change: PoolChange,
+    report: &mut Report,
+) -> PoolChange {
+    section.patch(&change.keys(), report, |key, value| change.set(key, value));
     section.finish(report);
     change
 }
 
-/// The change that a request to a pool describes.
+/// The change of a pool with this configuration that a request describes.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub(crate) fn change_of(written: &Written) -> Result<PoolChange, Problems> {
+pub(crate) fn change_of(written: &Written, config: &PoolSettings) -> Result<PoolChange, Problems> {
     let mut report = Report::default();
-    let change = Section::open(written, "", &mut report)
-        .map(|section| read_change(section, &mut report))
-        .unwrap_or_default();
+    let change = match Section::open(written, "", &mut report) {
+        Some(section) => read_change(section, config.patch(), &mut report),
+        None => config.patch(),
+    };
     report.finish(change).map(|(change, _)| change)
 }

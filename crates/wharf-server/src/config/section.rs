@@ -58,6 +58,11 @@ impl<'w> Section<'w> {
         self.take_unlisted(key)
     }
 
+    /// The entry of that name, if nobody has taken it.
+    pub(crate) fn peek(&self, key: &str) -> Option<&'w Entry> {
+        self.left.iter().find(|entry| entry.key == key).copied()
+    }
+
     fn take_unlisted(&mut self, key: &str) -> Option<&'w Entry> {
         let at = self.left.iter().position(|entry| entry.key == key)?;
         Some(self.left.remove(at))
@@ -92,8 +97,8 @@ impl<'w> Section<'w> {
 
     /// Takes every setting of a group and returns `base` changed by them.
     pub(crate) fn settings<S: Settings>(&mut self, base: &S, report: &mut Report) -> S {
-        let mut patch = S::Patch::default();
-        self.patch(S::KEYS, report, |key, value| patch.set(key, value));
+        let mut patch = base.patch();
+        self.patch(patch.keys(), report, |key, value| patch.set(key, value));
         let mut settings = base.clone();
         settings.apply(&patch);
         for error in settings.problems() {

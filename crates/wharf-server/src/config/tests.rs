@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use wharf_pool::config::Settings;
-
 use super::groups::{AdminSettings, ListenerLimits};
 use super::report::place;
 use super::*;
-use wharf_http::{HttpSettings, TcpSettings};
+use wharf_http::{GrpcSettings, Http2Settings, HttpSettings, HttpsSettings, TcpSettings};
 use wharf_pool::config::CommonSettings;
 
 /// The shortest file that can be served; what is broken goes below it.
@@ -95,9 +93,36 @@ const BROKEN: &[(&str, (usize, usize), &str, &str)] = &[
     ),
     (
         "tls = { self_signed = true }",
-        (5, 1),
-        "listener[0].tls",
-        "leave it out",
+        (4, 13),
+        "listener[0].protocols",
+        "\"https\" instead",
+    ),
+    (
+        "[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:0\"\nprotocols = [\"https\"]\ntls = { certificate = \"a\" }",
+        (9, 7),
+        "listener[1].tls.key",
+        "self_signed = true",
+    ),
+    (
+        "[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:0\"\nprotocols = [\"https\"]\n\
+         tls = { certificates = [] }",
+        (9, 24),
+        "listener[1].tls.certificates",
+        "key = \"a.key\"",
+    ),
+    (
+        "[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:0\"\nprotocols = [\"https\"]\n\
+         tls = { self_signed = \"yes\" }",
+        (9, 23),
+        "listener[1].tls.self_signed",
+        "true",
+    ),
+    (
+        "[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:0\"\nprotocols = [\"https\"]\n\
+         tls = { self_signed = true, client_auth = \"optional\" }",
+        (9, 29),
+        "listener[1].tls.client_auth",
+        "client_ca",
     ),
     (
         "proxy_protocol = true",
@@ -160,10 +185,16 @@ const BROKEN: &[(&str, (usize, usize), &str, &str)] = &[
         "\"240B/s\"",
     ),
     (
-        "[pools.http2]\nmax_age = \"1h\"",
+        "[pools.websocket]\nmax_age = \"1h\"",
         (5, 8),
-        "pools.http2",
+        "pools.websocket",
         "leave it out",
+    ),
+    (
+        "[pools.http2]\nmax_header_size = \"1KiB\"",
+        (6, 1),
+        "pools.http2.max_header_size",
+        "max_headers",
     ),
     ("[pool.http]", (5, 2), "pool", "\"pools\""),
     (
@@ -245,10 +276,16 @@ const BROKEN: &[(&str, (usize, usize), &str, &str)] = &[
         "protocols = [\"http\"]",
     ),
     (
-        "[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:0\"\nprotocols = [\"http2\"]",
+        "[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:0\"\nprotocols = [\"websocket\"]",
         (8, 14),
         "listener[1].protocols",
-        "\"http\" only",
+        "leave it out",
+    ),
+    (
+        "[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:0\"\nprotocols = [\"https\"]",
+        (8, 13),
+        "listener[1].protocols",
+        "write \"http\" instead",
     ),
     (
         "[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:0\"\nprotocols = [\"htp\"]",
@@ -457,6 +494,12 @@ fn the_example_has_every_setting_with_its_default() {
         ("limits", ProcessLimits::KEYS),
         ("pools.http", CommonSettings::KEYS),
         ("pools.http", HttpSettings::KEYS),
+        ("pools.https", CommonSettings::KEYS),
+        ("pools.https", HttpsSettings::KEYS),
+        ("pools.http2", CommonSettings::KEYS),
+        ("pools.http2", Http2Settings::KEYS),
+        ("pools.grpc", CommonSettings::KEYS),
+        ("pools.grpc", GrpcSettings::KEYS),
         ("listener[0]", ListenerLimits::KEYS),
         ("listener[0]", TcpSettings::KEYS),
     ];

@@ -1,6 +1,9 @@
 //! Who owes, and until when: each rule of the exchange on a timeline of its own.
 
 use std::num::NonZeroU64;
+use std::time::Duration;
+
+use wharf_control::MinDataRate;
 
 use super::*;
 

@@ -2,12 +2,12 @@
 
 use wharf_control::Timestamp;
 
-use super::super::abuse::Http2Abuse;
-use super::super::allowance::price;
-use super::super::frame::{FrameHeader, HEADER_BYTES, Kind};
-use super::super::inbound::Block;
-use super::super::walk::Frame;
 use super::Meter;
+use super::abuse::Http2Abuse;
+use super::allowance::price;
+use super::frame::{FrameHeader, HEADER_BYTES, Kind};
+use super::inbound::Block;
+use super::walk::Frame;
 
 impl Meter {
     /// A frame from the client.
@@ -26,7 +26,10 @@ impl Meter {
                     self.score.charge(Http2Abuse::PingAckFlood, 1);
                 }
             }
-            Kind::Ping => self.score.charge(Http2Abuse::PingFlood, 1),
+            Kind::Ping => {
+                self.tally.pings = self.tally.pings.saturating_add(1);
+                self.score.charge(Http2Abuse::PingFlood, 1);
+            }
             Kind::WindowUpdate => self.score.charge(Http2Abuse::WindowUpdateFlood, 1),
             Kind::Priority | Kind::PriorityUpdate => {
                 self.score.charge(Http2Abuse::PriorityFlood, 1);

@@ -1,10 +1,10 @@
 //! What each frame of ours does to the [`Meter`].
 
-use super::super::abuse::Http2Abuse;
-use super::super::allowance::price;
-use super::super::frame::{ErrorCode, FrameHeader, Kind};
-use super::super::walk::Frame;
 use super::Meter;
+use super::abuse::Http2Abuse;
+use super::allowance::price;
+use super::frame::{ErrorCode, FrameHeader, Kind};
+use super::walk::Frame;
 
 impl Meter {
     /// A frame to the client.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::http2::frame::{FrameHeader, Kind, PREFACE};
+use crate::http2::meter::frame::{FrameHeader, Kind, PREFACE};
 
 mod abuse;
 mod facts;

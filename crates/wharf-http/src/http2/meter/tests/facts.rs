@@ -1,5 +1,5 @@
 use super::*;
-use crate::http2::frame::HEADER;
+use crate::http2::meter::frame::HEADER;
 
 #[test]
 fn the_opening_is_waited_for_step_by_step() {

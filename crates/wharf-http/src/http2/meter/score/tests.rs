@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use super::{Score, Standing};
-use crate::http2::abuse::Http2Abuse;
-use crate::http2::abuse::Http2Abuse::{PingFlood, RapidReset, WindowUpdateFlood};
-use crate::http2::allowance::ALLOWANCES;
+use crate::http2::meter::abuse::Http2Abuse;
+use crate::http2::meter::abuse::Http2Abuse::{PingFlood, RapidReset, WindowUpdateFlood};
+use crate::http2::meter::allowance::ALLOWANCES;
 use wharf_control::Timestamp;
 
 fn score() -> Score {

@@ -39,6 +39,16 @@ pub(crate) struct Limits {
     pub(crate) allowances: &'static Allowances,
 }
 
+impl Limits {
+    /// The limits of a connection that is let have so many streams.
+    pub(crate) fn of(max_streams: u32) -> Self {
+        Self {
+            max_streams,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -9,8 +9,8 @@ use wharf_control::Timestamp;
 use super::abuse::Http2Abuse;
 use super::allowance::Limits;
 use super::inbound::{Opening, Owed};
-use super::meter::{Meter, Tally};
 use super::score::Standing;
+use super::{Meter, Tally};
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::{Frame, Step, Walk};
-use crate::http2::frame::FrameHeader;
+use crate::http2::meter::frame::FrameHeader;
 use wharf_control::Timestamp;
 
 /// All that is found in `bytes` cut into pieces of `step`, and whether it ends at a boundary.

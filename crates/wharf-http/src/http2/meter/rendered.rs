@@ -1,7 +1,7 @@
 //! [`Rendered`]: frames of our own, as bytes.
 //!
-//! They go where the [`Meter`](super::meter::Meter) says that a frame fits, and through
-//! [`Meter::sent`](super::meter::Meter::sent) like all that is sent.
+//! They go where the [`Meter`](super::Meter) says that a frame fits, and through
+//! [`Meter::sent`](super::Meter::sent) like all that is sent.
 
 use super::frame::{ErrorCode, FrameHeader, HEADER, Kind};
 

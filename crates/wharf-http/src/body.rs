@@ -1,0 +1,74 @@
+//! [`RequestBody`]: the body of a request, as the application reads it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+
+use crate::app::BoxError;
+use crate::http2::Upload;
+
+pin_project! {
+    /// The body of a request, as the application reads it: as it comes, with back-pressure to the
+    /// peer.
+    #[derive(Debug)]
+    pub struct RequestBody {
+        #[pin]
+        inner: Inner,
+    }
+}
+
+pin_project! {
+    #[project = InnerProjection]
+    #[derive(Debug)]
+    enum Inner {
+        Http1 { #[pin] body: Incoming },
+        Http2 { body: Upload },
+    }
+}
+
+impl RequestBody {
+    pub(crate) fn http1(body: Incoming) -> Self {
+        Self {
+            inner: Inner::Http1 { body },
+        }
+    }
+
+    pub(crate) fn http2(body: Upload) -> Self {
+        Self {
+            inner: Inner::Http2 { body },
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.project().inner.project() {
+            InnerProjection::Http1 { body } => body.poll_frame(cx).map_err(Into::into),
+            InnerProjection::Http2 { body } => body.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.inner {
+            Inner::Http1 { body } => body.is_end_stream(),
+            Inner::Http2 { body } => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.inner {
+            Inner::Http1 { body } => body.size_hint(),
+            Inner::Http2 { body } => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! HTTP/2 as the driver sees it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{Connection, Handshake, SendResponse};
+use h2::{Ping, PingPong, Reason, RecvStream};
+use http::{Request, StatusCode};
+use tokio_util::task::TaskTracker;
+use wharf_control::{Deadline, Wait, earliest};
+use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, RejectReason, Timestamp, Tracked};
+
+use super::conversation::{Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing};
+use super::{Driver, Fuse, farewell};
+use crate::app::App;
+use crate::connection::HttpConnection;
+use crate::context::Context;
+use crate::flight::Link;
+use crate::http2::{
+    Call, Kind, MeterLimits, Opening, Owed, Settings, Standing as Behaviour, Streams, Strikes,
+    Wire, builder, serve_stream,
+};
+use crate::settings::Http2Settings;
+use crate::shared_wire::SharedWire;
+use crate::transport::Transport;
+use crate::wire::Wire as _;
+
+pub(super) use crate::http2::REFUSAL;
+
+/// How long the peer may take to acknowledge our SETTINGS.
+const SETTINGS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a peer that was told GOAWAY may take to end an idle connection.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Serves HTTP/2 to the end of the connection.
+pub(super) async fn serve<T, S>(
+    io: Tracked<T, HttpConnection>,
+    early: Vec<u8>,
+    pool: Pool<HttpConnection>,
+    app: S,
+    shared: Arc<Context>,
+) where
+    T: Transport,
+    S: App,
+{
+    let handle = io.handle().clone();
+    let http2 = shared.http2();
+    let settings = Settings::of(&pool, &http2);
+    let limits = MeterLimits::of(http2.max_concurrent_streams.get());
+    let wire = Wire::new(io, Arc::clone(&shared.clock), settings, &limits, early);
+    let wire = SharedWire::new(wire);
+    let tasks = TaskTracker::new();
+    let fuse = Fuse(&handle);
+    let end = converse(&wire, &handle, (pool, app, http2), &tasks, shared).await;
+    drop(fuse);
+    // The streams have been told to end, or have ended: they own nothing of the connection's bytes,
+    // but they are its tasks.
+    tasks.close();
+    tasks.wait().await;
+    farewell::say(wire, &handle, end).await;
+}
+
+async fn converse<T, S>(
+    wire: &SharedWire<Wire<T>>,
+    handle: &ConnectionHandle<HttpConnection>,
+    (pool, app, http2): (Pool<HttpConnection>, S, Http2Settings),
+    tasks: &TaskTracker,
+    shared: Arc<Context>,
+) -> End
+where
+    T: Transport,
+    S: App,
+{
+    let mut driver = Driver::new(handle, &shared);
+    let codec = builder(&http2).handshake(wire.clone());
+    let streams = Streams::new(handle.opened());
+    let mut talk = Talk {
+        wire,
+        handle,
+        shared: &shared,
+        http2,
+        pool,
+        app,
+        codec: Codec::Greeting(codec),
+        ping: None,
+        pinged: None,
+        streams,
+        call: None,
+        tasks,
+        strikes: Strikes::default(),
+        greeted: None,
+        leaving: None,
+    };
+    poll_fn(|cx| driver.poll(cx, &mut talk)).await
+}
+
+type Io<T> = SharedWire<Wire<T>>;
+
+/// The codec, before and after both sides have greeted each other.
+enum Codec<T: Transport> {
+    Greeting(Handshake<Io<T>, Bytes>),
+    Serving(Connection<Io<T>, Bytes>),
+}
+
+/// One HTTP/2 connection.
+struct Talk<'a, T: Transport, S> {
+    wire: &'a Io<T>,
+    handle: &'a ConnectionHandle<HttpConnection>,
+    shared: &'a Arc<Context>,
+    /// How its frames are spoken.
+    http2: Http2Settings,
+    pool: Pool<HttpConnection>,
+    app: S,
+    codec: Codec<T>,
+    ping: Option<PingPong>,
+    /// Since when a PING is unanswered.
+    pinged: Option<Timestamp>,
+    streams: Arc<Streams>,
+    /// What the streams share; there with the first of them.
+    call: Option<Call<S>>,
+    tasks: &'a TaskTracker,
+    strikes: Strikes,
+    /// Since when the peer has agreed to speak.
+    greeted: Option<Timestamp>,
+    /// Why the peer was told GOAWAY with an error, and when.
+    leaving: Option<(CloseReason, Timestamp)>,
+}
+
+impl<T: Transport, S: App> Talk<'_, T, S> {
+    fn poll_codec(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), h2::Error>> {
+        if let Codec::Greeting(handshake) = &mut self.codec {
+            match Pin::new(handshake).poll(cx) {
+                Poll::Ready(Ok(mut connection)) => {
+                    self.ping = connection.ping_pong();
+                    self.codec = Codec::Serving(connection);
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        loop {
+            let Codec::Serving(connection) = &mut self.codec else {
+                return Poll::Pending;
+            };
+            match connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok((request, respond)))) => self.accept(request, respond),
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Begins to serve a request.
+    fn accept(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        let most = self.http2.max_concurrent_streams.get() as usize;
+        if self.tasks.len() >= most {
+            // Handlers of streams that the codec has forgotten are still running.
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
+        if self.call.is_none() {
+            let kind = Kind::of(&request);
+            if kind == Kind::Call && self.move_to_grpc().is_err() {
+                let refusal = kind.refusal::<()>(StatusCode::SERVICE_UNAVAILABLE);
+                // The stream may be gone.
+                respond.send_response(refusal.map(drop), true).ok();
+                return self.handle.begin_close(CloseReason::Refused);
+            }
+        }
+        let link = Link {
+            handle: self.handle.clone(),
+            pool: self.pool.clone(),
+            shared: Arc::clone(self.shared),
+        };
+        let (app, streams) = (&self.app, &self.streams);
+        let call = self.call.get_or_insert_with(|| Call {
+            app: app.clone(),
+            link: Arc::new(link),
+            streams: Arc::clone(streams),
+        });
+        let settings = self.wire.lock().settings;
+        self.tasks
+            .spawn(serve_stream(call, &settings, request, respond));
+        if settings
+            .max_requests
+            .is_some_and(|most| self.handle.requests() >= most)
+        {
+            self.handle.begin_close(CloseReason::MaxRequests);
+        }
+    }
+
+    /// The first request is a gRPC call: the connection belongs to another pool, if there is one.
+    fn move_to_grpc(&mut self) -> Result<(), RejectReason> {
+        let grpc = self.shared.pools.of(crate::Protocol::Grpc);
+        let Some(grpc) = grpc.filter(|grpc| grpc.name() != self.pool.name()) else {
+            return Ok(());
+        };
+        self.handle.enter(grpc)?;
+        self.pool = grpc.clone();
+        let settings = Settings::of(grpc, &self.http2);
+        self.wire.lock().moved(settings);
+        Ok(())
+    }
+
+    /// Asks the peer whether it is there, and hears its answer.
+    fn poll_ping(&mut self, cx: &mut TaskContext<'_>) {
+        if let Some(ping) = &mut self.ping
+            && let Poll::Ready(Ok(_)) = ping.poll_pong(cx)
+        {
+            self.pinged = None;
+        }
+    }
+
+    /// Tells the peer GOAWAY with this code; what is left of the connection is to say so.
+    fn go_away(&mut self, code: Reason, reason: CloseReason, now: Timestamp) -> Judgement {
+        match &mut self.codec {
+            Codec::Serving(connection) if self.leaving.is_none() => {
+                connection.abrupt_shutdown(code);
+                self.leaving = Some((reason, now));
+                self.streams.abort_all(Reason::CANCEL);
+                Judgement::PollAgain
+            }
+            Codec::Serving(_) => Judgement::End(End::cut(reason)),
+            Codec::Greeting(_) => Judgement::End(End::half_close(reason)),
+        }
+    }
+
+    /// Reads the configuration again if it has changed, and notes what the peer has agreed to.
+    fn refresh(&mut self) {
+        let mut wire = self.wire.lock();
+        if wire.settings.generation != self.pool.generation() {
+            wire.settings = Settings::of(&self.pool, &self.http2);
+            self.streams.look_soon();
+        }
+        if self.greeted.is_none() && wire.meter.has_settings() {
+            self.greeted = Some(self.shared.clock.now());
+            self.handle.greeted();
+        }
+    }
+
+    /// What has to happen at once: the peer abuses the connection, or has been told GOAWAY and does
+    /// not end it.
+    fn demand(&mut self, now: Timestamp) -> Option<Judgement> {
+        if let Some((reason, since)) = self.leaving {
+            let late = since.after(LINGER) <= now;
+            return late.then(|| Judgement::End(End::cut(reason)));
+        }
+        let (behaviour, tally, interval) = {
+            let wire = self.wire.lock();
+            (
+                wire.standing(),
+                wire.meter.tally(),
+                wire.settings.ping.min_interval,
+            )
+        };
+        match behaviour {
+            Behaviour::Fine if self.strikes.look(&tally, interval, now) => {
+                Some(self.go_away(Reason::ENHANCE_YOUR_CALM, CloseReason::Http2Abuse, now))
+            }
+            Behaviour::Fine => None,
+            Behaviour::Warned(_) if self.handle.command().is_some() => None,
+            Behaviour::Warned(kind) => {
+                let kind = kind.as_str();
+                tracing::debug!(connection = %self.handle.id(), kind, "asked to leave");
+                Some(Judgement::Finish(CloseReason::Http2Abuse))
+            }
+            Behaviour::Abusive(kind) => {
+                let kind = kind.as_str();
+                tracing::debug!(connection = %self.handle.id(), kind, "HTTP/2 abuse");
+                Some(self.go_away(Reason::ENHANCE_YOUR_CALM, CloseReason::Http2Abuse, now))
+            }
+        }
+    }
+
+    /// What is waited for that is over first.
+    fn deadline(&self, wire: &Wire<T>, standing: Standing) -> Option<Deadline> {
+        let limits = &wire.settings.timeouts;
+        if let Some((_, since)) = self.leaving {
+            return Deadline::new(Wait::Peer, Some(since), Some(LINGER));
+        }
+        let opening = wire
+            .meter
+            .opening()
+            .and_then(|(opening, since)| match opening {
+                Opening::Preface | Opening::Settings => {
+                    Deadline::new(Wait::FirstRequest, Some(since), Some(limits.connection))
+                }
+                Opening::Acknowledgement => {
+                    Deadline::new(Wait::Acknowledgement, Some(since), Some(SETTINGS_TIMEOUT))
+                }
+            });
+        let owed = wire.meter.owed().filter(|(what, _)| *what != Owed::Data);
+        let head = owed.map(|(_, since)| since);
+        let idle = match standing {
+            Standing::Idle(since) => Some(since),
+            Standing::Busy | Standing::Silent => None,
+        };
+        let ping = wire.settings.ping;
+        // Any sign of life answers.
+        let pinged = self.pinged.filter(|since| wire.heard <= *since);
+        let sign = ping
+            .interval
+            .filter(|_| pinged.is_none() && self.greeted.is_some());
+        earliest([
+            opening,
+            Deadline::new(Wait::Head, head, Some(limits.headers)),
+            Deadline::new(Wait::NextRequest, idle, Some(limits.keep_alive)),
+            Deadline::new(Wait::Sign, Some(wire.heard), sign),
+            Deadline::new(Wait::Pong, pinged, Some(ping.timeout)),
+            self.streams
+                .look_at()
+                .and_then(|at| Deadline::at(Wait::Response, at)),
+            wire.sending.deadline(limits),
+        ])
+    }
+
+    /// The reason of an end that the codec has come to by itself.
+    fn reason(&self, result: &Result<(), h2::Error>) -> CloseReason {
+        if let Some((reason, _)) = self.leaving {
+            return reason;
+        }
+        let wire = self.wire.lock();
+        match wire.error {
+            Some(std::io::ErrorKind::TimedOut | std::io::ErrorKind::HostUnreachable) => {
+                return CloseReason::PeerDead;
+            }
+            Some(_) => return CloseReason::PeerReset,
+            None => {}
+        }
+        let amid = self.streams.len() > 0;
+        let told = self.handle.command().map(Command::reason);
+        match result {
+            Ok(()) | Err(_) if wire.read_closed && amid => CloseReason::PeerReset,
+            Err(error) if error.is_library() && !wire.read_closed => {
+                if error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
+                    CloseReason::Http2Abuse
+                } else {
+                    CloseReason::ProtocolError
+                }
+            }
+            Ok(()) | Err(_) => told.unwrap_or(CloseReason::ClientClosed),
+        }
+    }
+}
+
+impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
+    fn pool(&self) -> &Pool<HttpConnection> {
+        &self.pool
+    }
+
+    fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<End> {
+        self.poll_ping(cx);
+        let Poll::Ready(result) = self.poll_codec(cx) else {
+            return Poll::Pending;
+        };
+        let reason = self.reason(&result);
+        self.give_up();
+        let wire = self.wire.lock();
+        let last = if wire.error.is_some() {
+            LastWord::Cut
+        } else if wire.read_closed {
+            LastWord::Gone
+        } else {
+            LastWord::Nothing { linger: LINGER }
+        };
+        Poll::Ready(End { reason, last })
+    }
+
+    fn facts(&mut self, look: &Look) -> Facts {
+        self.refresh();
+        let demand = self.demand(look.now);
+        let mut wire = self.wire.lock();
+        if wire.sending.is_blocked() && look.at_peer {
+            wire.look_at_peer(0);
+            if let Some(user_timeout) = look.user_timeout {
+                wire.io().get_ref().spare_the_living(user_timeout);
+            }
+        }
+        let standing = match (self.greeted, self.streams.idle_since()) {
+            (None, _) => Standing::Silent,
+            (Some(greeted), Some(since)) => Standing::Idle(since.max(greeted)),
+            (Some(_), None) => Standing::Busy,
+        };
+        Facts {
+            demand,
+            blocked: wire.sending.is_blocked(),
+            standing,
+            deadline: self.deadline(&wire, standing),
+            max_age: wire.settings.max_age,
+        }
+    }
+
+    fn over(&mut self, wait: Wait) -> Judgement {
+        let now = self.shared.clock.now();
+        match wait {
+            Wait::FirstRequest | Wait::Acknowledgement => self.go_away(
+                Reason::SETTINGS_TIMEOUT,
+                CloseReason::ConnectionTimeout,
+                now,
+            ),
+            Wait::Head => self.go_away(Reason::ENHANCE_YOUR_CALM, CloseReason::HeadersTimeout, now),
+            Wait::NextRequest => Judgement::Finish(CloseReason::Idle),
+            Wait::Response => {
+                let timeouts = self.wire.lock().settings.timeouts;
+                self.streams.look(&timeouts, now);
+                Judgement::PollAgain
+            }
+            Wait::Sign => {
+                if let Some(ping) = &mut self.ping {
+                    // One that is on its way already asks the same.
+                    ping.send_ping(Ping::opaque()).ok();
+                }
+                self.pinged = Some(now);
+                Judgement::PollAgain
+            }
+            Wait::Pong => Judgement::End(End::cut(CloseReason::PingTimeout)),
+            Wait::Peer => Judgement::End(End::cut(CloseReason::StreamIdle)),
+            Wait::ReadRate => Judgement::End(End::cut(CloseReason::SlowReader)),
+            // A wait that this protocol does not know: it cannot have been asked for.
+            Wait::BodyRate | _ => Judgement::Wait,
+        }
+    }
+
+    fn say_goodbye(&mut self) {
+        if let Codec::Serving(connection) = &mut self.codec {
+            connection.graceful_shutdown();
+        }
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        Some(PATIENCE)
+    }
+
+    fn give_up(&mut self) {
+        self.streams.abort_all(Reason::CANCEL);
+    }
+}

@@ -1,0 +1,82 @@
+//! [`Answering`]: one request of an HTTP/1 connection, from its head to the last byte of its answer.
+
+use std::task::Waker;
+
+use http::StatusCode;
+use wharf_pool::{CloseReason, ConnId, ConnectionHandle, Outcome};
+
+use super::SharedWire;
+use super::wire::Session;
+use crate::connection::HttpConnection;
+use crate::flight::Flight;
+use crate::transport::Transport;
+
+/// One request in flight. Its drop is the end of the request, however that comes about.
+pub(crate) struct Answering<T: Transport> {
+    wire: SharedWire<T>,
+    flight: Flight,
+}
+
+impl<T: Transport> Answering<T> {
+    pub(crate) fn begin(wire: SharedWire<T>, flight: Flight) -> Self {
+        Self { wire, flight }
+    }
+
+    pub(crate) fn id(&self) -> ConnId {
+        self.handle().id()
+    }
+
+    pub(crate) fn handle(&self) -> &ConnectionHandle<HttpConnection> {
+        &self.flight.link().handle
+    }
+
+    pub(crate) fn wire(&self) -> &SharedWire<T> {
+        &self.wire
+    }
+
+    /// Why the answer is the last of its connection, if it is.
+    pub(crate) fn farewell(&self, last: bool) -> Option<CloseReason> {
+        if self.is_expired() {
+            return Some(CloseReason::RequestTimeout);
+        }
+        self.flight.link().farewell(last)
+    }
+
+    /// Whether the handler's time is over.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.wire.lock().exchange.is_expired()
+    }
+
+    /// The head of the answer is there.
+    pub(crate) fn responded(&mut self, status: StatusCode, upgrade: bool) {
+        self.flight.responded(status);
+        let guard = upgrade.then(|| self.flight.take_guard()).flatten();
+        let session = guard.map(|guard| Session {
+            guard,
+            outcome: Outcome::of_status(status.as_u16()),
+            took: self.flight.elapsed(),
+        });
+        let reader = self.wire.lock().answer_begins(session);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn sent(&mut self, bytes: usize) {
+        self.flight.sent(bytes);
+    }
+
+    pub(crate) fn complete(&mut self) {
+        self.flight.complete();
+    }
+}
+
+impl<T: Transport> Drop for Answering<T> {
+    fn drop(&mut self) {
+        let broken = {
+            let mut wire = self.wire.lock();
+            let now = self.flight.link().shared.clock.now();
+            wire.exchange.answered(now);
+            wire.fate.is_broken()
+        };
+        self.flight.end(broken);
+    }
+}

@@ -1,0 +1,102 @@
+//! Heads of requests and answers: what wharf asks of the one, and puts into the other.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+
+use super::date;
+use super::settings::RequestLimits;
+
+/// The status of a request that no handler is to see, if it is one. The codec has checked what
+/// RFC 9113 8.2 and 8.3 ask.
+pub(super) fn refused<B>(request: &Request<B>, limits: &RequestLimits) -> Option<StatusCode> {
+    let target = request.uri();
+    let length = target
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    if request.method() == Method::CONNECT {
+        Some(StatusCode::METHOD_NOT_ALLOWED)
+    } else if length > limits.target {
+        Some(StatusCode::URI_TOO_LONG)
+    } else if request.headers().len() > limits.headers {
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else if !is_host_clear(request) {
+        Some(StatusCode::BAD_REQUEST)
+    } else if limits
+        .body
+        .is_some_and(|most| announced(request.headers()).is_some_and(|length| length > most))
+    {
+        Some(StatusCode::PAYLOAD_TOO_LARGE)
+    } else {
+        None
+    }
+}
+
+/// The length of the body, where the head announces it.
+pub(super) fn announced(fields: &HeaderMap) -> Option<u64> {
+    fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Whether it is clear which host the request is for: `:authority` and `host` must not name two
+/// (RFC 9113 8.3.1), and one of them must be there.
+fn is_host_clear<B>(request: &Request<B>) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let authority = request.uri().authority();
+    match (hosts.next(), hosts.next(), authority) {
+        (None, _, authority) => authority.is_some(),
+        (Some(_), Some(_), _) => false,
+        (Some(host), None, Some(authority)) => host
+            .as_bytes()
+            .eq_ignore_ascii_case(authority.as_str().as_bytes()),
+        (Some(host), None, None) => !host.is_empty(),
+    }
+}
+
+/// Fields that belong to a connection of HTTP/1 (RFC 9113 8.2.2).
+const OF_HTTP1: [HeaderName; 5] = [
+    CONNECTION,
+    UPGRADE,
+    TRANSFER_ENCODING,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// The head of an answer as it is sent, and whether nothing follows it.
+pub(super) fn of_answer<B: Body>(
+    answer: &mut Response<Option<B>>,
+    method: &Method,
+) -> (Response<()>, bool) {
+    let status = answer.status();
+    let fields = answer.headers_mut();
+    for name in OF_HTTP1 {
+        fields.remove(name);
+    }
+    let date = if fields.contains_key(DATE) {
+        None
+    } else {
+        date::now()
+    };
+    if let Some(date) = date {
+        fields.insert(DATE, date);
+    }
+    let empty = StatusCode::NO_CONTENT == status || StatusCode::NOT_MODIFIED == status;
+    let length = answer
+        .body()
+        .as_ref()
+        .map_or(Some(0), |it| it.size_hint().exact());
+    let without_body = *method == Method::HEAD || empty;
+    if let Some(length) = length.filter(|_| !without_body)
+        && !answer.headers().contains_key(CONTENT_LENGTH)
+    {
+        answer
+            .headers_mut()
+            .insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    let ended = answer.body().as_ref().is_none_or(Body::is_end_stream) || without_body;
+    let mut head = Response::new(());
+    *head.status_mut() = status;
+    std::mem::swap(head.headers_mut(), answer.headers_mut());
+    (head, ended)
+}

@@ -1,0 +1,130 @@
+//! [`Settings`]: a pool's configuration as one HTTP/2 connection uses it.
+
+use std::time::Duration;
+
+use h2::server::Builder;
+use wharf_pool::Pool;
+use wharf_pool::config::{ByteSize, Count};
+
+use crate::connection::HttpConnection;
+use crate::grpc::MessageLimits;
+use crate::settings::{GrpcSettings, Http2Settings, ProtocolSettings};
+use crate::waits::Timeouts;
+
+/// What a connection needs of its pool's configuration, and of which generation that is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    pub(crate) generation: u64,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) max_age: Option<Duration>,
+    pub(crate) max_requests: Option<u64>,
+    pub(crate) requests: RequestLimits,
+    pub(crate) messages: MessageLimits,
+    /// The longest that a gRPC call may take.
+    pub(crate) max_call_duration: Option<Duration>,
+    pub(crate) ping: Ping,
+}
+
+/// The most that a request may have: header fields, bytes of its target, bytes of its body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestLimits {
+    pub(crate) headers: usize,
+    pub(crate) target: usize,
+    pub(crate) body: Option<u64>,
+}
+
+/// When the peer is asked whether it is there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ping {
+    pub(crate) interval: Option<Duration>,
+    pub(crate) timeout: Duration,
+    /// PINGs of the peer that come faster than this are strikes.
+    pub(crate) min_interval: Option<Duration>,
+}
+
+impl Settings {
+    /// The settings in force in `pool`; what that pool's protocol does not have is as in `http2`.
+    pub(crate) fn of(pool: &Pool<HttpConnection>, wire: &Http2Settings) -> Self {
+        // Read first: a change in between makes it look old, and it is read again.
+        let generation = pool.generation();
+        let config = pool.config();
+        let common = &config.common;
+        let (http2, grpc, is_grpc) = match &config.protocol {
+            ProtocolSettings::Http2(http2) => (http2.clone(), GrpcSettings::default(), false),
+            ProtocolSettings::Grpc(grpc) => (wire.clone(), grpc.clone(), true),
+            ProtocolSettings::Http(_) | ProtocolSettings::Https(_) => {
+                (wire.clone(), GrpcSettings::default(), false)
+            }
+        };
+        let ping = if is_grpc {
+            Ping {
+                interval: grpc.keep_alive_time,
+                timeout: grpc.keep_alive_ack_timeout,
+                min_interval: grpc.min_ping_interval,
+            }
+        } else {
+            Ping {
+                interval: http2.ping_interval,
+                timeout: http2.ping_timeout,
+                min_interval: None,
+            }
+        };
+        let messages = MessageLimits {
+            receive: bounded(grpc.max_receive_message_length),
+            send: bounded(grpc.max_send_message_length),
+        };
+        Self {
+            generation,
+            timeouts: Timeouts::of(common),
+            max_age: common.max_age,
+            max_requests: common.max_requests.map(|n| u64::from(Count::get(n))),
+            requests: RequestLimits {
+                headers: http2.max_headers.get() as usize,
+                target: http2.max_target.as_usize(),
+                body: http2.max_body_size.map(ByteSize::get),
+            },
+            messages,
+            max_call_duration: grpc.max_call_duration,
+            ping,
+        }
+    }
+}
+
+/// A message's length has 32 bits: a larger limit is none.
+fn bounded(limit: Option<ByteSize>) -> Option<u32> {
+    limit.and_then(|limit| u32::try_from(limit.get()).ok())
+}
+
+/// The largest window that is given to a whole connection unasked.
+const CONNECTION_WINDOW: u64 = 1 << 20;
+
+/// What one answer may have waiting for its peer, if the memory of the session allows.
+const SEND_BUFFER: u64 = 64 << 10;
+
+/// The codec with these settings. A quarter of the session's memory is for what the peer sends, half
+/// for answers that wait for it; the rest is headers and the codec's own.
+pub(crate) fn builder(wire: &Http2Settings) -> Builder {
+    let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX).min(MAX_WINDOW);
+    let streams = wire.max_concurrent_streams.get();
+    let memory = wire.max_session_memory.get();
+    let window = small(wire.initial_window_size.get());
+    let connection = small((memory / 4).min(CONNECTION_WINDOW)).max(DEFAULT_WINDOW);
+    let unsent = (memory / 2 / u64::from(streams)).clamp(1024, SEND_BUFFER);
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(window)
+        .initial_connection_window_size(connection)
+        .max_concurrent_streams(streams)
+        .max_header_list_size(small(wire.max_header_list_size.get()))
+        .max_send_buffer_size(usize::try_from(unsent).unwrap_or(usize::MAX))
+        // The codec's own budget for what many small frames cost beyond their content ends honest
+        // uploads of small gRPC messages; the session's memory bounds the same.
+        .data_frame_budget(usize::try_from(memory).unwrap_or(usize::MAX));
+    builder
+}
+
+/// RFC 9113 6.9.1.
+const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// RFC 9113 6.9.2; the window of a connection can only grow from there.
+const DEFAULT_WINDOW: u32 = 65_535;

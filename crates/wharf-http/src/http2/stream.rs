@@ -1,0 +1,190 @@
+//! [`Stream`]: who owes whom what, on one HTTP/2 stream.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use h2::Reason;
+use wharf_control::{Deadline, Timestamp, Wait, earliest};
+
+use super::request::Kind;
+use super::streams::Streams;
+use crate::grpc::{Call, Code, Status};
+use crate::waits::{Receiving, Reply, Sending, Timeouts};
+
+/// What is known of one stream, by its task, which serves it, and by the driver, which times it.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    facts: Mutex<Facts>,
+    streams: Arc<Streams>,
+}
+
+#[derive(Debug)]
+struct Facts {
+    receiving: Receiving,
+    reply: Reply,
+    sending: Sending,
+    /// Whether the minimum rates apply: not where a peer may be as slow as it likes.
+    paced: bool,
+    /// The gRPC call that is made on it, and when its time is over.
+    call: Option<(Call, Option<Timestamp>)>,
+    /// The code to reset it with: its task is to end.
+    aborted: Option<Reason>,
+    waker: Option<Waker>,
+}
+
+impl Stream {
+    pub(super) fn new(streams: Arc<Streams>, body: bool, kind: Kind, now: Timestamp) -> Self {
+        Self {
+            facts: Mutex::new(Facts {
+                receiving: Receiving::new(body, now),
+                reply: Reply::owed(now),
+                sending: Sending::default(),
+                paced: kind.is_paced(),
+                call: None,
+                aborted: None,
+                waker: None,
+            }),
+            streams,
+        }
+    }
+
+    fn facts(&self) -> MutexGuard<'_, Facts> {
+        // Nothing panics under this lock but a waker, and the facts are whole at any time.
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Bytes of the request's body are here, perhaps the last.
+    pub(super) fn received(&self, payload: usize, end: bool, now: Timestamp) {
+        self.facts().receiving.received(payload as u64, end, now);
+    }
+
+    /// The application waits for the request's body.
+    pub(super) fn awaits_body(&self, now: Timestamp) {
+        self.facts().receiving.blocked(now);
+    }
+
+    /// The application does not want the rest of the request's body.
+    pub(super) fn body_abandoned(&self) {
+        self.facts().receiving.abandoned();
+    }
+
+    /// The head of the answer is there.
+    pub(super) fn responded(&self) {
+        self.facts().reply = Reply::Started;
+    }
+
+    /// The peer has no room for more of the answer.
+    pub(super) fn blocked(&self, now: Timestamp) {
+        self.facts().sending.blocked(now);
+    }
+
+    /// The peer has made room for so many bytes.
+    pub(super) fn unblocked(&self, bytes: usize, now: Timestamp) {
+        let mut facts = self.facts();
+        facts.sending.taken(bytes as u64, now);
+        facts.sending.unblocked(now);
+    }
+
+    /// It is a gRPC call, which may take so long as a whole: then it is that which its handler owes
+    /// by, and not `request_timeout`.
+    pub(super) fn is_call(&self, call: Call, allowed: Option<Duration>, now: Timestamp) {
+        let until = allowed.map(|allowed| now.after(allowed));
+        let mut facts = self.facts();
+        facts.call = Some((call, until));
+        if let Some(until) = until {
+            facts.reply.limit(None);
+            drop(facts);
+            self.streams.look_by(until);
+        }
+    }
+
+    /// The request has a limit of its own.
+    pub(crate) fn limit_response(&self, own: Option<Duration>) {
+        self.facts().reply.limit(own);
+        self.streams.look_soon();
+    }
+
+    /// Whether the handler's time is over.
+    pub(super) fn is_expired(&self) -> bool {
+        self.facts().reply.is_expired()
+    }
+
+    /// The code that the stream is to be reset with, if it is.
+    pub(super) fn aborted(&self) -> Option<Reason> {
+        self.facts().aborted
+    }
+
+    /// Lets the driver wake the stream's task.
+    pub(super) fn register(&self, cx: &Context<'_>) {
+        let mut facts = self.facts();
+        match &mut facts.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            waker => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Tells the stream's task to end; the first code holds.
+    pub(crate) fn abort(&self, code: Reason) {
+        let waker = {
+            let mut facts = self.facts();
+            facts.aborted.get_or_insert(code);
+            facts.waker.clone()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// What is waited for that is over first.
+    pub(super) fn deadline(&self, limits: &Timeouts) -> Option<Deadline> {
+        let facts = self.facts();
+        if facts.aborted.is_some() {
+            return None;
+        }
+        let limits = Timeouts {
+            min_rate: limits.min_rate.filter(|_| facts.paced),
+            ..*limits
+        };
+        let moved = facts.receiving.moved();
+        let owed = (!facts.receiving.is_waited_for())
+            .then(|| facts.reply.deadline(Some(moved), limits.request))
+            .flatten();
+        let call = facts.call.as_ref().and_then(|(_, until)| *until);
+        earliest([
+            owed,
+            call.and_then(|until| Deadline::at(Wait::Response, until)),
+            facts.receiving.silence(&limits, facts.reply.is_started()),
+            facts.receiving.slowness(&limits),
+            facts.sending.deadline(&limits),
+        ])
+    }
+
+    /// A wait is over: the handler, or the call, is told to end, or the stream ends.
+    pub(super) fn over(&self, wait: Wait, now: Timestamp) {
+        if wait != Wait::Response {
+            return self.abort(Reason::CANCEL);
+        }
+        let mut facts = self.facts();
+        let told = match &mut facts.call {
+            Some((call, until)) => {
+                let told = call.cut(Status::new(
+                    Code::DeadlineExceeded,
+                    "the call took too long",
+                ));
+                // A service that does not hear of it is ended without it.
+                *until = told.then(|| now.after(AFTER_CUT));
+                told | facts.reply.expire()
+            }
+            None => facts.reply.expire(),
+        };
+        let waker = facts.waker.clone();
+        drop(facts);
+        if told {
+            waker.into_iter().for_each(Waker::wake);
+        } else {
+            self.abort(Reason::CANCEL);
+        }
+    }
+}
+
+/// How long a service may take to end a call whose time is over.
+const AFTER_CUT: Duration = Duration::from_secs(1);

@@ -1,0 +1,203 @@
+//! [`Wire`]: the bytes of one HTTP/2 connection, between the socket and the codec.
+//!
+//! It holds the slot (in [`Tracked`]) and shows both directions to the [`Meter`]. A peer that is found
+//! to abuse its connection is read no further; the driver does the rest.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use wharf_pool::{Clock, Timestamp, Tracked};
+
+use super::meter::{Http2Abuse, Limits, Meter, Standing};
+use super::settings::Settings;
+use crate::connection::HttpConnection;
+use crate::transport::Transport;
+use crate::waits::{Sending, taken_by_peer};
+
+/// The bytes of one connection and what they tell.
+pub(crate) struct Wire<T> {
+    io: Tracked<T, HttpConnection>,
+    clock: Arc<Clock>,
+    pub(crate) meter: Meter,
+    pub(crate) settings: Settings,
+    /// Received before the codec was there.
+    early: Vec<u8>,
+    pub(crate) sending: Sending,
+    /// How many bytes the peer had taken when it was last looked at, while it takes none.
+    taken: Option<u64>,
+    /// When the last bytes came.
+    pub(crate) heard: Timestamp,
+    abuse: Option<Http2Abuse>,
+    /// The peer has closed its direction.
+    pub(crate) read_closed: bool,
+    /// The socket failed.
+    pub(crate) error: Option<io::ErrorKind>,
+}
+
+impl<T: Transport> Wire<T> {
+    pub(crate) fn new(
+        io: Tracked<T, HttpConnection>,
+        clock: Arc<Clock>,
+        settings: Settings,
+        limits: &Limits,
+        early: Vec<u8>,
+    ) -> Self {
+        let (opened, heard) = (io.handle().opened(), clock.now());
+        let mut wire = Self {
+            io,
+            clock,
+            meter: Meter::new(limits, opened),
+            settings,
+            early: Vec::new(),
+            sending: Sending::default(),
+            taken: None,
+            heard,
+            abuse: None,
+            read_closed: false,
+            error: None,
+        };
+        wire.received(&early);
+        wire.early = early;
+        wire
+    }
+
+    /// What the peer does that it must not, and how far that has gone.
+    pub(crate) fn standing(&self) -> Standing {
+        self.abuse
+            .map_or_else(|| self.meter.standing(), Standing::Abusive)
+    }
+
+    /// Looks again which pool the connection is in, after it has moved.
+    pub(crate) fn moved(&mut self, settings: Settings) {
+        self.io.moved();
+        self.settings = settings;
+    }
+
+    fn received(&mut self, bytes: &[u8]) {
+        self.heard = self.clock.now();
+        if let Err(abuse) = self.meter.received(bytes, self.heard) {
+            self.abuse = Some(abuse);
+        }
+    }
+
+    /// Looks how much the peer has taken since the last look; a transport that cannot say is
+    /// believed for what it took itself.
+    pub(crate) fn look_at_peer(&mut self, written: u64) {
+        let now = self.clock.now();
+        match taken_by_peer(&self.io) {
+            Some(taken) => {
+                let before = self.taken.replace(taken).unwrap_or(taken);
+                self.sending.taken(taken.saturating_sub(before), now);
+            }
+            None => self.sending.taken(written, now),
+        }
+    }
+
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Ready(Ok(bytes)) => {
+                if self.sending.is_blocked() {
+                    self.look_at_peer(*bytes as u64);
+                    self.sending.unblocked(self.clock.now());
+                }
+            }
+            Poll::Pending => {
+                if !self.sending.is_blocked() {
+                    self.taken = taken_by_peer(&self.io);
+                }
+                self.sending.blocked(self.clock.now());
+            }
+            Poll::Ready(Err(error)) => {
+                self.error.get_or_insert(error.kind());
+            }
+        }
+    }
+
+    fn give(&mut self, buf: &mut ReadBuf<'_>) {
+        let given = self.early.len().min(buf.remaining());
+        buf.put_slice(&self.early[..given]);
+        self.early.drain(..given);
+        if self.early.is_empty() {
+            self.early = Vec::new();
+        }
+    }
+}
+
+impl<T: Transport> crate::wire::Wire for Wire<T> {
+    type Transport = T;
+
+    fn io(&mut self) -> &mut Tracked<T, HttpConnection> {
+        &mut self.io
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.abuse.is_some() {
+            return Poll::Pending;
+        }
+        if !self.early.is_empty() {
+            self.give(buf);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        match Pin::new(&mut self.io).poll_read(cx, buf) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Ok(())) if buf.filled().len() == before => {
+                self.read_closed = true;
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Ok(())) => {
+                self.received(&buf.filled()[before..]);
+                if self.abuse.is_some() {
+                    // The codec is not to work for it. The driver looks after every poll.
+                    buf.set_filled(before);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => {
+                self.error.get_or_insert(error.kind());
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(n)) = written {
+            self.meter.sent(&bytes[..n], self.clock.now());
+        }
+        self.wrote(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, pieces);
+        if let Poll::Ready(Ok(mut left)) = written {
+            let now = self.clock.now();
+            for piece in pieces {
+                let n = piece.len().min(left);
+                self.meter.sent(&piece[..n], now);
+                left -= n;
+            }
+        }
+        self.wrote(&written);
+        written
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(cx).map_ok(|()| 0);
+        self.wrote(&flushed);
+        flushed.map_ok(drop)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+}
