@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-pytest.register_assert_rewrite("harness")
+pytest.register_assert_rewrite("harness", "h2spec")
 
 from harness import Server, binary  # noqa: E402  (after its assertions can explain themselves)
 

@@ -1,21 +1,27 @@
 """What the tests are made of: the server as a process, peers of every kind, and views of the kernel."""
 
 from .events import Events
+from .h2 import H2, Code, Setting
 from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of
 from .load import Sampler, connect_many, in_threads
 from .metrics import Metrics
 from .peer import Closed, Peer, Response, get, post
 from .server import Server, StartFailed, binary, free_port
+from .tls import Authority, serial_of, tls_client
 from .wait import eventually
 
 __all__ = [
+    "Authority",
     "Closed",
+    "Code",
     "Events",
+    "H2",
     "Metrics",
     "Peer",
     "Response",
     "Sampler",
     "Server",
+    "Setting",
     "StartFailed",
     "binary",
     "connect_many",
@@ -27,5 +33,7 @@ __all__ = [
     "in_threads",
     "post",
     "resident_bytes",
+    "serial_of",
     "sockets_of",
+    "tls_client",
 ]

@@ -43,15 +43,17 @@ class StartFailed(Exception):
 class Server:
     """`wharf serve` with a file of its own, from `with` to the end of it.
 
-    `pool` are the keys of `[listener.pools.http]`, `listener` those of the listener "web" itself;
-    `server`, `limits`, `log` and `admin` are the sections of these names. `more` is put at the end.
+    `pool` are the keys of `[listener.pools.http]`, `pools` those of other protocols by their name,
+    `listener` those of the listener "web" itself; `server`, `limits`, `log` and `admin` are the
+    sections of these names. `more` is put at the end.
     """
 
-    def __init__(self, folder, pool=None, *, listener=None, server=None, limits=None, log=None,
-                 admin=None, more="", descriptors=None, may_panic=False):
+    def __init__(self, folder, pool=None, *, pools=None, listener=None, server=None, limits=None,
+                 log=None, admin=None, more="", descriptors=None, may_panic=False):
         self.folder = Path(folder)
         self.parts = {"server": server or {}, "limits": limits or {}, "log": log or {}}
-        self.pool, self.listener, self.admin_part = pool or {}, listener or {}, admin or {}
+        self.pools = ({"http": pool} if pool else {}) | (pools or {})
+        self.listener, self.admin_part = listener or {}, admin or {}
         self.more, self.descriptors, self.may_panic = more, descriptors, may_panic
         self.process = None
         self.expected_code = None
@@ -96,6 +98,11 @@ class Server:
             raise AssertionError(f"still running after {within} s: {self.tail()}") from None
         self.expected_code = code
         return code
+
+    def stop(self):
+        """Ends it at once; for what several tests share."""
+        self.process.kill()
+        self.exited(within=10)
 
     def sockets(self):
         """The listener's connections with an open descriptor, by the kernel."""
@@ -228,8 +235,8 @@ class Server:
         parts = {**self.parts, "admin": admin}
         text = "".join(f"[{name}]\n{_toml(part)}" for name, part in parts.items() if part)
         text += f"[[listener]]\n{_toml(own | self.listener)}"
-        if self.pool:
-            text += f"[listener.pools.http]\n{_toml(self.pool)}"
+        for name, pool in self.pools.items():
+            text += f"[listener.pools.{name}]\n{_toml(pool)}"
         return text + self.more
 
 
@@ -248,6 +255,8 @@ def _toml(part):
 def _value(value):
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
     return json.dumps(value)
 
 
