@@ -6,6 +6,7 @@ from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of
 from .load import Sampler, connect_many, in_threads
 from .metrics import Metrics
 from .peer import Closed, Peer, Response, get, post
+from .probe import Probe, warm
 from .server import Server, StartFailed, binary, free_port
 from .tls import Authority, serial_of, tls_client
 from .wait import eventually
@@ -18,6 +19,7 @@ __all__ = [
     "H2",
     "Metrics",
     "Peer",
+    "Probe",
     "Response",
     "Sampler",
     "Server",
@@ -36,4 +38,5 @@ __all__ = [
     "serial_of",
     "sockets_of",
     "tls_client",
+    "warm",
 ]

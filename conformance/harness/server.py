@@ -179,6 +179,26 @@ class Server:
                 return True
             eventually(lines, 1.0)
 
+    @contextmanager
+    def ending(self, *reasons, within=3.0):
+        """As `expecting` of one connection that has to end, for any one of the reasons."""
+        name = "wharf_connections_closed_total"
+        before = self.metrics()
+        yield
+
+        def ended():
+            after = self.metrics()
+            was, now = before.by(name, "reason"), after.by(name, "reason")
+            changed = {r: now[r] - was.get(r, 0) for r in now if now[r] != was.get(r, 0)}
+            unusual = {r: n for r, n in changed.items() if r in reasons or r not in ORDINARY}
+            assert sum(unusual.values()) == 1 and set(unusual) <= set(reasons), changed
+            active = "wharf_connections_active"
+            assert after.total(active) == before.total(active)
+            return True
+
+        eventually(ended, within)
+        assert self.process.poll() is None, self.tail()
+
     # The logs.
 
     def errors(self):
@@ -245,6 +265,7 @@ TOLD = {
     "idle", "connection_timeout", "headers_timeout", "request_timeout", "stream_idle",
     "slow_request", "slow_reader", "peer_dead", "bad_request", "protocol_error",
     "message_too_large", "peer_reset", "panic", "proxy_protocol", "application_error",
+    "http2_abuse", "ping_timeout", "tls_error", "tls_timeout",
 }
 
 
