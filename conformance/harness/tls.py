@@ -30,7 +30,7 @@ class Pair:
         """The key: `PKCS8`, or `TraditionalOpenSSL` (PKCS#1 and SEC1); encrypted by a password."""
         hidden = (serialization.BestAvailableEncryption(password) if password
                   else serialization.NoEncryption())
-        return self.key.private_bytes(PEM, serialization.PrivateFormat[kind], hidden)
+        return self.key.private_bytes(PEM, getattr(serialization.PrivateFormat, kind), hidden)
 
     def write(self, folder, name="server", **how):
         """Writes both files; returns the keys of a listener's `tls`."""
