@@ -22,7 +22,7 @@ def _(peer):
 
 @case("http2/6.9/2", "WINDOW_UPDATE of 0 on a stream")
 def _(peer):
-    peer.request(end_stream=False)
+    peer.request(path="/count", method="POST")
     peer.send(raw(WINDOW_UPDATE, stream=1, payload=bytes(4)))
     expect.stream_error(peer, Code.PROTOCOL_ERROR)
 
@@ -50,7 +50,7 @@ def _(peer):
 
 @case("http2/6.9.1/3", "WINDOW_UPDATE of a stream above 2^31 - 1")
 def _(peer):
-    peer.request(end_stream=False)
+    peer.request(path="/count", method="POST")
     peer.send(window_update(1, MOST), window_update(1, MOST))
     found = peer.until(lambda f: isinstance(f, RstStreamFrame), peer.patience)
     assert found and found.stream_id == 1, peer.story()

@@ -20,7 +20,7 @@ def _(peer):
 
 @case("http2/6.1/2", "DATA on a stream that is neither open nor half-closed (local)")
 def _(peer):
-    peer.request(path="/count", method="POST", end_stream=True)
+    peer.request(path="/slow?ms=1000", method="GET", end_stream=True)
     peer.send(data(1, b"test", end_stream=True))
     expect.stream_error(peer, Code.STREAM_CLOSED)
 

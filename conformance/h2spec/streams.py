@@ -7,6 +7,9 @@ from harness.h2 import (
 from . import expect
 from .cases import case
 
+# A stream that stays open while its body is awaited, and one that is half-closed for a while.
+OPEN = {"path": "/count", "method": "POST"}
+HALF_CLOSED = {"path": "/slow?ms=1000"}
 DUMMY = [("x-dummy0", "x" * 4000)]
 
 
@@ -36,28 +39,28 @@ def _(peer):
 
 @case("http2/5.1/5", "half-closed (remote): DATA")
 def _(peer):
-    peer.request()
+    peer.request(**HALF_CLOSED)
     peer.send(data(1, b"test", end_stream=True))
     expect.stream_error(peer, Code.STREAM_CLOSED)
 
 
 @case("http2/5.1/6", "half-closed (remote): HEADERS")
 def _(peer):
-    peer.request()
+    peer.request(**HALF_CLOSED)
     peer.request()
     expect.stream_error(peer, Code.STREAM_CLOSED)
 
 
 @case("http2/5.1/7", "half-closed (remote): CONTINUATION")
 def _(peer):
-    peer.request()
+    peer.request(**HALF_CLOSED)
     peer.send(continuation(1, peer.block(peer.fields())))
     expect.stream_error(peer, Code.STREAM_CLOSED, Code.PROTOCOL_ERROR)
 
 
 @case("http2/5.1/8", "closed by RST_STREAM: DATA")
 def _(peer):
-    peer.request(end_stream=False)
+    peer.request(**OPEN)
     peer.send(rst_stream(1))
     peer.send(data(1, b"test", end_stream=True))
     expect.stream_error(peer, Code.STREAM_CLOSED)
@@ -65,7 +68,7 @@ def _(peer):
 
 @case("http2/5.1/9", "closed by RST_STREAM: HEADERS")
 def _(peer):
-    peer.request(end_stream=False)
+    peer.request(**OPEN)
     peer.send(rst_stream(1))
     peer.request()
     expect.stream_error(peer, Code.STREAM_CLOSED)
@@ -73,7 +76,7 @@ def _(peer):
 
 @case("http2/5.1/10", "closed by RST_STREAM: CONTINUATION")
 def _(peer):
-    peer.request(end_stream=False)
+    peer.request(**OPEN)
     peer.send(rst_stream(1))
     peer.send(continuation(1, peer.block(DUMMY)))
     expect.stream_error(peer, Code.STREAM_CLOSED, Code.PROTOCOL_ERROR)
