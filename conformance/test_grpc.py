@@ -327,12 +327,12 @@ def test_a_panic_is_internal_and_costs_its_call_only(serve_grpc, connect, echo):
     with serve_grpc(may_panic=True) as server:
         stub = connect(server)
         other = stub.Unary.future(echo.Request(message="other", delay_ms=500))
-        try:
-            stub.Unary(echo.Request(message="panic"))
-            pytest.skip("the demo has no call that panics")
-        except grpc.RpcError as error:
-            assert error.code() == StatusCode.INTERNAL
+        for _ in range(10):
+            panicking = [("demo-panic", "1")]
+            assert code_of(lambda: stub.Unary(echo.Request(), metadata=panicking)) == StatusCode.INTERNAL
         assert other.result(5).message == "other"
+        assert eventually(lambda: server.in_flight() == 0, 0.5)
+        assert server.metrics().total("wharf_connections_accepted_total") == 1
 
 
 # Sizes.

@@ -38,11 +38,12 @@ def serve_tls(serve, tmp_path, authority):
 
 
 class TlsPeer(Peer):
-    """An HTTP/1 client over TLS."""
+    """An HTTP/1 client over TLS; `before` is said in plain."""
 
-    def __init__(self, address, context=None, name="localhost", session=None, **options):
+    def __init__(self, address, context=None, name="localhost", session=None, before=b"", **options):
         super().__init__(address, **options)
         try:
+            self.socket.sendall(before)
             self.socket = (context or tls_client()).wrap_socket(
                 self.socket, server_hostname=name, session=session)
         except OSError:
@@ -201,6 +202,26 @@ def curl(server, scheme, *options):
     body, _, version = ran.stdout.rpartition(" ")
     assert body == "Hello, World!"
     return version
+
+
+def test_tls_begins_behind_the_header_of_a_proxy(serve_tls):
+    proxied = {"proxy_protocol": {"trusted": ["127.0.0.1/32"]}}
+    with serve_tls(door=proxied) as server:
+        line = b"PROXY TCP4 192.0.2.7 192.0.2.1 4321 443\r\n"
+        with TlsPeer(server.address, before=line) as peer:
+            assert peer.request().status == 200
+            assert "192.0.2.7" in str(server.json("/connections")["connections"][0])
+
+
+def test_a_full_listener_refuses_before_a_byte_of_tls(serve_tls):
+    with serve_tls(door={"max_connections": 1, "when_full": "refuse"}) as server:
+        with TlsPeer(server.address) as first:
+            assert first.request().status == 200
+            with server.expecting(rejected={"listener_limit": 1}), Peer(server.address) as second:
+                second.send(client_hello()[3])
+                closed = second.closed(1)
+                assert (closed.how, closed.received) == ("rst", b"")
+            assert first.request().status == 200
 
 
 # Names.
