@@ -8,7 +8,7 @@ from .metrics import Metrics
 from .peer import Closed, Peer, Response, get, post
 from .probe import Probe, warm
 from .server import Server, StartFailed, binary, free_port
-from .tls import Authority, serial_of, tls_client
+from .tls import Authority, TlsPeer, serial_of, tls_client
 from .wait import eventually
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Server",
     "Setting",
     "StartFailed",
+    "TlsPeer",
     "binary",
     "connect_many",
     "cpu_seconds",

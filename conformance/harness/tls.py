@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from .peer import Peer
+
 PEM = serialization.Encoding.PEM
 DAY = datetime.timedelta(days=1)
 
@@ -78,6 +80,20 @@ def tls_client(alpn=(), trust=None, version=None, identity=None):
     if identity:
         context.load_cert_chain(*identity)
     return context
+
+
+class TlsPeer(Peer):
+    """An HTTP/1 client over TLS; `before` is said in plain."""
+
+    def __init__(self, address, context=None, name="localhost", session=None, before=b"", **options):
+        super().__init__(address, **options)
+        try:
+            self.socket.sendall(before)
+            self.socket = (context or tls_client()).wrap_socket(
+                self.socket, server_hostname=name, session=session)
+        except OSError:
+            self.socket.close()
+            raise
 
 
 def serial_of(connection):
