@@ -1,4 +1,4 @@
-"""TLS: who may come in, what is said to whom may not, and certificates that change under load."""
+"""TLS: who may come in, in which time, and what is said to whom may not."""
 
 import ssl
 import subprocess
