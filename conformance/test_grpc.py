@@ -332,7 +332,7 @@ def test_a_panic_is_internal_and_costs_its_call_only(serve_grpc, connect, echo):
             assert code_of(lambda: stub.Unary(echo.Request(), metadata=panicking)) == StatusCode.INTERNAL
         assert other.result(5).message == "other"
         assert eventually(lambda: server.in_flight() == 0, 0.5)
-        assert server.metrics().total("wharf_connections_accepted_total") == 1
+        assert server.metrics().total("wharf_connections_accepted_total", protocol="grpc") == 1
 
 
 # Sizes.
@@ -345,7 +345,7 @@ def test_a_message_above_four_mebibytes_is_refused_and_the_connection_stays(serv
         assert code_of(lambda: stub.Unary(large)) == StatusCode.RESOURCE_EXHAUSTED
         assert code_of(lambda: stub.ClientStream(iter([large]))) == StatusCode.RESOURCE_EXHAUSTED
         assert stub.Unary(echo.Request(message="small")).message == "small"
-        assert server.metrics().total("wharf_connections_accepted_total") == 1
+        assert server.metrics().total("wharf_connections_accepted_total", protocol="grpc") == 1
         stub.channel.close()
 
 
@@ -437,6 +437,7 @@ def test_a_quiet_handler_is_not_the_silence_of_its_client(serve_grpc, connect, e
             assert stub.Unary(echo.Request(message="x", delay_ms=2500)).message == "x"
             replies = stub.ServerStream(echo.Request(message="y", repeat=2, delay_ms=2500))
             assert len(list(replies)) == 2
+            stub.channel.close()
 
 
 def test_an_idle_channel_is_told_to_leave(serve_grpc):
@@ -562,7 +563,7 @@ def test_a_drain_finishes_the_streams_that_have_begun(serve_grpc, connect, echo)
 @pytest.mark.parametrize("delay", ["0s", "1s"])
 def test_a_drain_under_load_loses_no_call(serve_grpc, connect, echo, delay):
     with serve_grpc(server={"drain_delay": delay, "drain_timeout": "5s"}) as server:
-        stubs = [connect(server, ("grpc.enable_retries", 0)) for _ in range(10)]
+        stubs = [connect(server) for _ in range(10)]
         served, over = [0] * len(stubs), threading.Event()
 
         def work(n, still):
@@ -611,7 +612,7 @@ def test_a_client_that_cancels_a_quarter_of_its_calls_is_served(serve_grpc, conn
                 late = stub.Unary.future(echo.Request(message="x", delay_ms=10_000))
                 time.sleep(0.002)
                 late.cancel()
-        assert server.metrics().total("wharf_connections_accepted_total") == 1
+        assert server.metrics().total("wharf_connections_accepted_total", protocol="grpc") == 1
         stub.channel.close()
 
 
@@ -622,7 +623,7 @@ def stream_bytes(server, connect, echo, total):
     for reply in stub.Bidi(request for _ in range(total // MIB)):
         received += len(reply.message)
     assert received == total
-    assert server.metrics().total("wharf_connections_accepted_total") == 1
+    assert server.metrics().total("wharf_connections_accepted_total", protocol="grpc") == 1
     stub.channel.close()
 
 
