@@ -378,7 +378,7 @@ def test_a_reader_of_ten_bytes_a_second_is_too_slow(serve_http2):
                 began = peer.request(1, "/bytes?n=100000")
                 while time.monotonic() - began < 8 and not peer.resets and not peer.gone:
                     peer.send(window_update(1, 1))
-                    peer.next(0.1)
+                    peer.wait(0.1)
                 assert peer.resets or peer.gone, "it is still fed"
                 assert_on_time(began, time.monotonic(), 5)
 
