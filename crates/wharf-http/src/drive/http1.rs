@@ -265,6 +265,10 @@ fn on_violation<T: Transport>(violation: Violation, wire: &Wire<T>) -> End {
 }
 
 fn finished<T: Transport>(wire: &Wire<T>) -> LastWord {
+    if wire.fate.error == Some(std::io::ErrorKind::InvalidData) {
+        // The alert is on its way.
+        return LastWord::Gone;
+    }
     let peer_waits = !wire.fate.read_closed && wire.fate.error.is_none();
     if wire.fate.panicked || wire.fate.app_failed || wire.fate.error.is_some() {
         LastWord::Cut
@@ -297,6 +301,8 @@ fn reason_of(
         Some(std::io::ErrorKind::TimedOut | std::io::ErrorKind::HostUnreachable) => {
             return CloseReason::PeerDead;
         }
+        // TLS cannot read what the peer sends.
+        Some(std::io::ErrorKind::InvalidData) => return CloseReason::TlsError,
         Some(_) => return CloseReason::PeerReset,
         None => {}
     }

@@ -159,7 +159,7 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
     /// Begins to serve a request.
     fn accept(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
         let most = self.http2.max_concurrent_streams.get() as usize;
-        if self.tasks.len() >= most {
+        if self.streams.len() >= most {
             // Handlers of streams that the codec has forgotten are still running.
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
@@ -297,8 +297,9 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
         let owed = wire.meter.owed().filter(|(what, _)| *what != Owed::Data);
         let head = owed.map(|(_, since)| since);
         let idle = match standing {
-            Standing::Idle(since) => Some(since),
-            Standing::Busy | Standing::Silent => None,
+            // Who has been asked to finish is not asked again.
+            Standing::Idle(since) if self.handle.command().is_none() => Some(since),
+            Standing::Idle(_) | Standing::Busy | Standing::Silent => None,
         };
         let ping = wire.settings.ping;
         // Any sign of life answers.
@@ -329,6 +330,8 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
             Some(std::io::ErrorKind::TimedOut | std::io::ErrorKind::HostUnreachable) => {
                 return CloseReason::PeerDead;
             }
+            // TLS cannot read what the peer sends.
+            Some(std::io::ErrorKind::InvalidData) => return CloseReason::TlsError,
             Some(_) => return CloseReason::PeerReset,
             None => {}
         }
@@ -361,9 +364,9 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
         let reason = self.reason(&result);
         self.give_up();
         let wire = self.wire.lock();
-        let last = if wire.error.is_some() {
+        let last = if wire.error.is_some_and(|error| error != std::io::ErrorKind::InvalidData) {
             LastWord::Cut
-        } else if wire.read_closed {
+        } else if wire.read_closed || wire.error.is_some() {
             LastWord::Gone
         } else {
             LastWord::Nothing { linger: LINGER }
@@ -383,8 +386,11 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
         }
         let standing = match (self.greeted, self.streams.idle_since()) {
             (None, _) => Standing::Silent,
-            (Some(greeted), Some(since)) => Standing::Idle(since.max(greeted)),
-            (Some(_), None) => Standing::Busy,
+            // The last bytes of an answer may still be on their way into the socket.
+            (Some(greeted), Some(since)) if !wire.sending.is_blocked() => {
+                Standing::Idle(since.max(greeted))
+            }
+            (Some(_), _) => Standing::Busy,
         };
         Facts {
             demand,

@@ -31,8 +31,9 @@ pub(super) struct Reply {
     pub(super) respond: SendResponse<Bytes>,
     pub(super) send: Option<SendStream<Bytes>>,
     pub(super) progress: Progress,
-    /// Given back last.
-    pub(super) _place: Place,
+    /// Its place among the streams of the connection: given back before the last byte goes, since the
+    /// peer may open another stream as soon as it has that.
+    pub(super) place: Option<Place>,
 }
 
 /// How far an answer has come.
@@ -94,6 +95,9 @@ impl Reply {
         self.flight.responded(head.status());
         if self.kind == Kind::Call {
             self.flight.called(head.headers());
+        }
+        if ended {
+            self.place = None;
         }
         match self.respond.send_response(head, ended) {
             Ok(send) => self.send = Some(send),
@@ -177,6 +181,9 @@ impl Reply {
     }
 
     async fn write_all(&mut self, mut data: Bytes, last: bool) -> Result<(), Gone> {
+        if data.is_empty() && last {
+            return self.write(data, true);
+        }
         while !data.is_empty() {
             let room = self.room(data.len()).await?;
             let piece = data.split_to(room.min(data.len()));
@@ -186,6 +193,9 @@ impl Reply {
     }
 
     fn write(&mut self, piece: Bytes, last: bool) -> Result<(), Gone> {
+        if last {
+            self.place = None;
+        }
         let send = self.send.as_mut().ok_or(Gone)?;
         let bytes = piece.len();
         send.send_data(piece, last)?;
@@ -197,6 +207,7 @@ impl Reply {
         if self.kind == Kind::Call {
             self.flight.called(&trailers);
         }
+        self.place = None;
         let send = self.send.as_mut().ok_or(Gone)?;
         Ok(send.send_trailers(trailers)?)
     }

@@ -85,7 +85,7 @@ pub(crate) fn serve_stream<S: App>(
         respond,
         send: None,
         progress: Progress::UnderWay,
-        _place: place,
+        place: Some(place),
     };
     let app = call.app.clone();
     async move {

@@ -15,7 +15,7 @@ pub(crate) struct Sending {
     /// Since when the peer takes nothing.
     blocked_since: Option<Timestamp>,
     /// When it did so for the first time during this answer.
-    first_blocked: Timestamp,
+    first_blocked: Option<Timestamp>,
     rate: RateMeter,
 }
 
@@ -28,6 +28,8 @@ impl Sending {
         self.rate = RateMeter::new();
         if self.blocked_since.is_some() {
             self.rate.waiting(now);
+        } else {
+            self.first_blocked = None;
         }
     }
 
@@ -40,9 +42,7 @@ impl Sending {
 
     /// The peer takes nothing more.
     pub(crate) fn blocked(&mut self, now: Timestamp) {
-        if self.blocked_since.is_none() && self.rate.is_new() {
-            self.first_blocked = now;
-        }
+        self.first_blocked.get_or_insert(now);
         self.blocked_since.get_or_insert(now);
         self.rate.waiting(now);
     }
@@ -61,7 +61,7 @@ impl Sending {
             return;
         }
         *since = now;
-        if now - *first_blocked <= FILL {
+        if first_blocked.is_some_and(|first| now - first <= FILL) {
             *rate = RateMeter::new();
         } else {
             rate.delivered(bytes, now);
