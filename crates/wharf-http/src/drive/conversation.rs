@@ -7,6 +7,7 @@ use wharf_control::{Deadline, Wait};
 use wharf_pool::{CloseReason, Pool, Timestamp};
 
 use crate::connection::HttpConnection;
+use crate::http2::GoAway;
 
 /// One protocol's side of a connection that is being served. The driver decides, this does.
 pub(super) trait Conversation {
@@ -100,6 +101,8 @@ pub(super) enum LastWord {
     Nothing { linger: Duration },
     /// A last answer.
     Answer(Answer),
+    /// A last frame.
+    GoAway(GoAway),
     /// Nothing, and there is nobody to wait for.
     Gone,
     /// Nothing, and what the peer has not taken is thrown away.

@@ -42,10 +42,13 @@ pub(super) async fn close<T: Transport>(io: &mut Tracked<T, HttpConnection>, las
         LastWord::Nothing { linger } => linger,
         LastWord::Answer(answer) => {
             let text = render(answer);
-            if !matches!(
-                timeout(LINGER, io.write_all(text.as_bytes())).await,
-                Ok(Ok(()))
-            ) {
+            if !said(io, text.as_bytes()).await {
+                return io.get_ref().reset_on_drop();
+            }
+            LINGER
+        }
+        LastWord::GoAway(frame) => {
+            if !said(io, frame.as_bytes()).await {
                 return io.get_ref().reset_on_drop();
             }
             LINGER
@@ -57,6 +60,11 @@ pub(super) async fn close<T: Transport>(io: &mut Tracked<T, HttpConnection>, las
     }
     let mut discarded = [0; 4096];
     while let Ok(Ok(1..)) = timeout_at(until, io.read(&mut discarded)).await {}
+}
+
+/// Whether the peer has taken these bytes in time.
+async fn said<T: Transport>(io: &mut Tracked<T, HttpConnection>, bytes: &[u8]) -> bool {
+    matches!(timeout(LINGER, io.write_all(bytes)).await, Ok(Ok(())))
 }
 
 fn render(answer: Answer) -> String {

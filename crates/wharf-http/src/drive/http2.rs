@@ -21,8 +21,8 @@ use crate::connection::HttpConnection;
 use crate::context::Context;
 use crate::flight::Link;
 use crate::http2::{
-    Call, Kind, MeterLimits, Opening, Owed, Settings, Standing as Behaviour, Streams, Strikes,
-    Wire, builder, serve_stream,
+    Call, GoAway, Kind, MeterLimits, Opening, Owed, Settings, Standing as Behaviour, Streams,
+    Strikes, Wire, builder, serve_stream,
 };
 use crate::settings::Http2Settings;
 use crate::shared_wire::SharedWire;
@@ -216,17 +216,29 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
         }
     }
 
-    /// Tells the peer GOAWAY with this code; what is left of the connection is to say so.
-    fn go_away(&mut self, code: Reason, reason: CloseReason, now: Timestamp) -> Judgement {
-        match &mut self.codec {
-            Codec::Serving(connection) if self.leaving.is_none() => {
+    /// Tells the peer GOAWAY with this code and text, and ends the connection. Where the bytes that
+    /// have gone are not whole frames, the codec says it without the text, and gets a moment for it.
+    fn go_away(&mut self, code: Reason, why: &str, reason: CloseReason) -> Judgement {
+        let frame = {
+            let wire = self.wire.lock();
+            let last = wire.meter.last_stream();
+            wire.meter
+                .at_boundary()
+                .then(|| GoAway::new(last, code, why))
+        };
+        match (&mut self.codec, frame) {
+            (_, Some(frame)) => Judgement::End(End {
+                reason,
+                last: LastWord::GoAway(frame),
+            }),
+            (Codec::Serving(connection), None) if self.leaving.is_none() => {
                 connection.abrupt_shutdown(code);
-                self.leaving = Some((reason, now));
+                self.leaving = Some((reason, self.shared.clock.now()));
                 self.streams.abort_all(Reason::CANCEL);
                 Judgement::PollAgain
             }
-            Codec::Serving(_) => Judgement::End(End::cut(reason)),
-            Codec::Greeting(_) => Judgement::End(End::half_close(reason)),
+            (Codec::Serving(_), None) => Judgement::End(End::cut(reason)),
+            (Codec::Greeting(_), None) => Judgement::End(End::half_close(reason)),
         }
     }
 
@@ -260,7 +272,9 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
         };
         match behaviour {
             Behaviour::Fine if self.strikes.look(&tally, interval, now) => {
-                Some(self.go_away(Reason::ENHANCE_YOUR_CALM, CloseReason::Http2Abuse, now))
+                let calm = Reason::ENHANCE_YOUR_CALM;
+                // gRPC's clients know the words.
+                Some(self.go_away(calm, "too_many_pings", CloseReason::Http2Abuse))
             }
             Behaviour::Fine => None,
             Behaviour::Warned(_) if self.handle.command().is_some() => None,
@@ -272,7 +286,8 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
             Behaviour::Abusive(kind) => {
                 let kind = kind.as_str();
                 tracing::debug!(connection = %self.handle.id(), kind, "HTTP/2 abuse");
-                Some(self.go_away(Reason::ENHANCE_YOUR_CALM, CloseReason::Http2Abuse, now))
+                let calm = Reason::ENHANCE_YOUR_CALM;
+                Some(self.go_away(calm, kind, CloseReason::Http2Abuse))
             }
         }
     }
@@ -364,7 +379,10 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
         let reason = self.reason(&result);
         self.give_up();
         let wire = self.wire.lock();
-        let last = if wire.error.is_some_and(|error| error != std::io::ErrorKind::InvalidData) {
+        let last = if wire
+            .error
+            .is_some_and(|error| error != std::io::ErrorKind::InvalidData)
+        {
             LastWord::Cut
         } else if wire.read_closed || wire.error.is_some() {
             LastWord::Gone
@@ -404,12 +422,14 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
     fn over(&mut self, wait: Wait) -> Judgement {
         let now = self.shared.clock.now();
         match wait {
-            Wait::FirstRequest | Wait::Acknowledgement => self.go_away(
-                Reason::SETTINGS_TIMEOUT,
-                CloseReason::ConnectionTimeout,
-                now,
-            ),
-            Wait::Head => self.go_away(Reason::ENHANCE_YOUR_CALM, CloseReason::HeadersTimeout, now),
+            Wait::FirstRequest | Wait::Acknowledgement => {
+                let late = CloseReason::ConnectionTimeout;
+                self.go_away(Reason::SETTINGS_TIMEOUT, "settings_timeout", late)
+            }
+            Wait::Head => {
+                let late = CloseReason::HeadersTimeout;
+                self.go_away(Reason::ENHANCE_YOUR_CALM, "headers_timeout", late)
+            }
             Wait::NextRequest => Judgement::Finish(CloseReason::Idle),
             Wait::Response => {
                 let timeouts = self.wire.lock().settings.timeouts;

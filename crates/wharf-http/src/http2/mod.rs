@@ -5,6 +5,7 @@
 //! answer). [`Streams`] knows what each of them waits for.
 
 mod date;
+mod goaway;
 mod head;
 #[allow(
     dead_code,
@@ -22,6 +23,7 @@ mod task;
 mod upload;
 mod wire;
 
+pub(crate) use goaway::GoAway;
 pub(crate) use meter::{Limits as MeterLimits, Opening, Owed, Standing};
 pub(crate) use request::Kind;
 pub(crate) use settings::{Settings, builder};
