@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf_pool::{Cidr, Clock, CloseReason, Command, Pool, RejectReason};
 
 use crate::connection::HttpConnection;
-use crate::drain::{DrainSettings, Goodbyes};
+use crate::drain::DrainPlan;
 use crate::grpc::Calls;
 use crate::observer::RequestObserver;
 use crate::pools::Pools;
@@ -30,7 +30,7 @@ pub(crate) struct Context {
     /// Whose PROXY headers are believed; `None` if the listener takes none.
     pub(crate) trusted_proxies: Option<Vec<Cidr>>,
     /// When idle connections are left during a drain.
-    pub(crate) goodbyes: Goodbyes,
+    pub(crate) drain: Arc<DrainPlan>,
     /// The kernel's patience with a peer that acknowledges nothing.
     pub(crate) user_timeout: Option<Duration>,
 }
@@ -47,9 +47,16 @@ impl Context {
             http2: Http2Settings::default(),
             calls: Calls::default(),
             trusted_proxies: None,
-            goodbyes: DrainSettings::default().goodbyes(),
+            drain: Arc::default(),
             user_timeout: None,
         }
+    }
+
+    /// Whether somebody wants to hear of requests.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.observer
+            .as_ref()
+            .is_some_and(|observer| observer.is_listening())
     }
 
     /// How HTTP/2's frames are spoken on connections that begin now.

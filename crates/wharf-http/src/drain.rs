@@ -8,7 +8,7 @@
 //! 4. What is in flight may end, until `timeout` after the listeners closed.
 //! 5. The rest is cut, and counted.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
@@ -48,12 +48,34 @@ impl Default for DrainSettings {
 impl DrainSettings {
     /// The linger that fits into the timeout, and over how long the goodbyes after it are spread, so
     /// that the clients do not return as a herd.
-    pub(crate) fn goodbyes(&self) -> Goodbyes {
+    fn goodbyes(&self) -> Goodbyes {
         Goodbyes {
             linger: self.linger.min(self.timeout / 2),
             spread: Duration::from_millis(500).min(self.timeout / 4),
             latest: self.timeout / 4 * 3,
         }
+    }
+}
+
+/// The settings in force; they can change until the drain has begun.
+#[derive(Debug, Default)]
+pub(crate) struct DrainPlan(Mutex<DrainSettings>);
+
+impl DrainPlan {
+    pub(crate) fn new(settings: DrainSettings) -> Self {
+        Self(Mutex::new(settings))
+    }
+
+    pub(crate) fn get(&self) -> DrainSettings {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set(&self, settings: DrainSettings) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    pub(crate) fn goodbyes(&self) -> Goodbyes {
+        self.get().goodbyes()
     }
 }
 
@@ -64,6 +86,12 @@ pub(crate) struct Goodbyes {
     pub(crate) spread: Duration,
     /// After that no idle connection is waited for.
     pub(crate) latest: Duration,
+}
+
+/// Whether the whole server ends, or the listener that the connection came by. Either has a deadline
+/// of its own.
+pub(crate) fn is_drain(reason: CloseReason) -> bool {
+    matches!(reason, CloseReason::Drained | CloseReason::Config)
 }
 
 /// What a drain has done.
@@ -84,7 +112,7 @@ const AFTER_CUT: Duration = Duration::from_millis(500);
 /// Everything that a drain has to order.
 #[derive(Debug)]
 pub(crate) struct Drain {
-    pub(crate) settings: DrainSettings,
+    pub(crate) plan: Arc<DrainPlan>,
     pub(crate) registry: Registry<HttpConnection>,
     pub(crate) lame: Arc<Lame>,
     pub(crate) closing: CancellationToken,
@@ -103,13 +131,14 @@ impl Drain {
 
     async fn steps(&self) -> DrainReport {
         let begun = Instant::now();
+        let settings = self.plan.get();
         self.registry.set_state(ServingState::Draining);
         self.lame.set();
         self.enter("delay");
-        sleep(self.settings.delay).await;
+        sleep(settings.delay).await;
 
         self.enter("closing_listeners");
-        let deadline = Instant::now() + self.settings.timeout;
+        let deadline = Instant::now() + settings.timeout;
         self.closing.cancel();
         self.acceptors.close();
         let _ = timeout_at(deadline, self.acceptors.wait()).await;

@@ -64,7 +64,7 @@ struct Recorded {
 impl Flight {
     /// Counts a request from now on.
     pub(crate) fn begin<B>(link: Arc<Link>, request: &Request<B>) -> Self {
-        let recorded = link.shared.observer.is_some().then(|| {
+        let recorded = link.shared.is_observed().then(|| {
             Box::new(Recorded {
                 method: request.method().clone(),
                 target: request.uri().clone(),

@@ -9,6 +9,7 @@
 
 mod app;
 mod body;
+mod change;
 mod connection;
 mod context;
 mod descriptors;
@@ -20,6 +21,7 @@ mod http1;
 mod http2;
 mod info;
 mod listener;
+mod listening;
 mod observer;
 mod panics;
 mod patience;
@@ -40,6 +42,7 @@ mod wire;
 
 pub use app::{App, BoxError};
 pub use body::RequestBody;
+pub use change::ListenerChange;
 pub use connection::HttpConnection;
 pub use descriptors::max_connections_for;
 pub use drain::{DrainReport, DrainSettings};

@@ -10,6 +10,12 @@ use wharf_pool::{ConnId, Outcome, PoolName};
 pub trait RequestObserver: Send + Sync + 'static {
     /// Called on the worker that ends the request: it must not block, and must not panic.
     fn observe(&self, record: &RequestRecord<'_>);
+
+    /// Whether it wants to hear of requests that begin now. Nothing is noted of one that nobody
+    /// wants to hear of.
+    fn is_listening(&self) -> bool {
+        true
+    }
 }
 
 /// One request that has ended. What the peer sent is as it was sent: escape it before it is shown.

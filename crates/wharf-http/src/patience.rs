@@ -7,6 +7,7 @@ use wharf_pool::{CloseReason, Command, ConnectionHandle, TICK, Timestamp};
 
 use crate::connection::HttpConnection;
 use crate::context::Context;
+use crate::drain::is_drain;
 
 /// Waits for something that the peer owes before it is known what it speaks: until `limit`, or until
 /// the connection is told to end. During a drain its request may be on the way, as that of any other.
@@ -27,10 +28,10 @@ pub(crate) async fn within<R>(
     std::future::poll_fn(|cx| {
         handle.control().register(cx);
         match handle.command() {
-            Some(Command::Finish(CloseReason::Drained)) if late == CloseReason::Drained => {}
-            Some(Command::Finish(CloseReason::Drained)) => {
-                late = CloseReason::Drained;
-                limit = limit.min(shared.clock.now().after(shared.goodbyes.linger));
+            Some(Command::Finish(reason)) if is_drain(reason) && late == reason => {}
+            Some(Command::Finish(reason)) if is_drain(reason) => {
+                late = reason;
+                limit = limit.min(shared.clock.now().after(shared.drain.goodbyes().linger));
                 handle.set_deadline(limit);
             }
             Some(Command::Abort(reason) | Command::Finish(reason)) => {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::connection::HttpConnection;
 use crate::protocol::Protocol;
-use crate::tls::Alpn;
 
 type Pool = wharf_pool::Pool<HttpConnection>;
 
@@ -39,13 +38,6 @@ impl Pools {
     /// Where a connection can be first.
     pub(crate) fn entries(&self, tls: bool) -> impl Iterator<Item = &Pool> {
         self.http1(tls).into_iter().chain(self.http2())
-    }
-
-    /// What a TLS handshake can agree on; the first that the client knows too is taken.
-    pub(crate) fn alpn(&self) -> Vec<Alpn> {
-        let http2 = self.http2().map(|_| Alpn::Http2);
-        let http1 = self.http1(true).map(|_| Alpn::Http1);
-        http2.into_iter().chain(http1).collect()
     }
 
     /// How long a connection may take that has not said what it speaks: the shortest of those that it

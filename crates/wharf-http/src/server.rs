@@ -3,30 +3,25 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wharf_pool::config::{PoolConfig, Settings};
-use wharf_pool::{
-    Cidr, ListenerName, PoolName, Registry, RegistryError, ScopeLimits, ServingState,
-};
+use wharf_pool::{Cidr, ListenerName, Registry, RegistryError, ScopeLimits, ServingState};
 
 use crate::app::App;
-use crate::connection::HttpConnection;
-use crate::context::{Context, Lame};
-use crate::drain::{Drain, DrainSettings};
+use crate::change::Wanted;
+use crate::drain::{Drain, DrainPlan, DrainSettings};
 use crate::grpc::Calls;
-use crate::listener::{Acceptor, Lobby, TcpSettings, adopt, bind};
+use crate::listener::TcpSettings;
 use crate::observer::RequestObserver;
-use crate::pools::Pools;
 use crate::protocol::Protocol;
 use crate::running::Running;
 use crate::settings::{Http2Settings, ProtocolSettings};
 use crate::ticker::tick;
-use crate::tls::{self, Certificates, ClientAuth, Handshakes, SetupError};
+use crate::tls::{Certificates, ClientAuth, Handshakes, SetupError};
 
 /// A server that has not been started.
 #[derive(Debug)]
@@ -49,42 +44,27 @@ pub struct ServerBuilder {
     handshakes: Handshakes,
     calls: Calls,
     observer: Option<Arc<dyn RequestObserver>>,
-    listeners: Vec<(ListenerSetup, Start)>,
+    listeners: Vec<Wanted>,
 }
 
 /// One listener: where it listens, under which limits, and which pools its connections enter.
 #[derive(Debug)]
 pub struct ListenerSetup {
-    name: ListenerName,
-    place: Place,
-    limits: ScopeLimits,
-    tcp: TcpSettings,
-    trusted_proxies: Option<Vec<Cidr>>,
-    tls: Option<(Certificates, ClientAuth)>,
-    http2: Http2Settings,
-    pools: Vec<(Protocol, PoolConfig<ProtocolSettings>)>,
+    pub(crate) name: ListenerName,
+    pub(crate) place: Place,
+    pub(crate) limits: ScopeLimits,
+    pub(crate) tcp: TcpSettings,
+    pub(crate) trusted_proxies: Option<Vec<Cidr>>,
+    pub(crate) tls: Option<(Certificates, ClientAuth)>,
+    pub(crate) http2: Http2Settings,
+    pub(crate) pools: Vec<(Protocol, PoolConfig<ProtocolSettings>)>,
 }
 
 /// Where a listener gets its socket from.
 #[derive(Debug)]
-enum Place {
+pub(crate) enum Place {
     Address(SocketAddr),
     Socket(std::net::TcpListener),
-}
-
-/// Starts the accept loop of one listener; knows the application's type.
-type Start = Box<dyn FnOnce(Bound) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>> + Send>;
-
-/// A listener with its socket open, and what its accept loop needs.
-struct Bound {
-    socket: std::net::TcpListener,
-    listener: wharf_pool::Listener<HttpConnection>,
-    shared: Arc<Context>,
-    lobby: Lobby,
-    connections: TaskTracker,
-    closing: CancellationToken,
-    backlog: u32,
-    exclusive: bool,
 }
 
 impl ListenerSetup {
@@ -160,7 +140,7 @@ impl ListenerSetup {
         self
     }
 
-    fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match &self.place {
             Place::Address(address) => address.to_string(),
             Place::Socket(socket) => socket
@@ -170,7 +150,7 @@ impl ListenerSetup {
     }
 }
 
-/// Why a server did not start. Nothing listens then.
+/// Why listeners could not be opened. None of them was: nothing listens that did not before.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -202,6 +182,9 @@ pub enum StartError {
         /// Why not.
         source: SetupError,
     },
+    /// The server ends: nothing is opened any more.
+    #[error("the server is draining")]
+    Draining,
     /// A name is given twice, or a pool's configuration is not usable.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -238,30 +221,7 @@ impl ServerBuilder {
     where
         S: App,
     {
-        let start: Start = Box::new(|bound| {
-            let Bound {
-                socket,
-                listener,
-                shared,
-                lobby,
-                connections: tasks,
-                closing,
-                backlog,
-                exclusive,
-            } = bound;
-            let acceptor = Acceptor {
-                listener,
-                app,
-                shared,
-                lobby,
-                tasks,
-                closing,
-                backlog,
-                exclusive,
-            };
-            Box::pin(acceptor.run(socket))
-        });
-        self.listeners.push((setup, start));
+        self.listeners.push(Wanted::new(setup, app));
         self
     }
 
@@ -274,180 +234,38 @@ impl ServerBuilder {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    #[expect(
-        clippy::unused_async,
-        reason = "that it needs a runtime shows in its type"
-    )]
     pub async fn start(self) -> Result<Running, StartError> {
         let registry = Registry::new(self.limits);
-        let lame = Arc::new(Lame::default());
         let drain = Drain {
-            settings: self.drain,
+            plan: Arc::new(DrainPlan::new(self.drain)),
             registry: registry.clone(),
-            lame: Arc::clone(&lame),
+            lame: Arc::default(),
             closing: CancellationToken::new(),
             acceptors: TaskTracker::new(),
             connections: TaskTracker::new(),
             done: OnceCell::new(),
         };
-        let shares = Shares {
-            observer: self.observer,
-            handshakes: self.handshakes,
-            calls: self.calls,
-            listeners: self.listeners.len(),
-        };
-        let mut opened = Vec::new();
-        for (setup, start) in self.listeners {
-            let name = setup.name.clone();
-            let bound = open(setup, &drain, &shares)?;
-            let address = bound
-                .socket
-                .local_addr()
-                .map_err(|source| StartError::Listen {
-                    listener: name.clone(),
-                    address: "its socket".to_owned(),
-                    source,
-                })?;
-            opened.push((name, address, bound, start));
-        }
-        let ticker = TaskTracker::new();
         let stop_ticking = CancellationToken::new();
+        let ticker = TaskTracker::new();
         ticker.spawn({
             let (registry, stop) = (registry.clone(), stop_ticking.clone());
             async move { stop.run_until_cancelled(tick(registry)).await }
         });
-        let mut listening = Vec::new();
-        for (name, address, bound, start) in opened {
-            listening.push((name, address, bound.lobby.clone()));
-            drain.acceptors.spawn(start(bound));
-        }
+        let running = Running::new(
+            drain,
+            self.observer,
+            (self.handshakes, self.calls),
+            stop_ticking.drop_guard(),
+        );
+        running.change().all(self.listeners).apply().await?;
         registry.set_state(ServingState::Serving);
-        let Shares {
-            handshakes, calls, ..
-        } = shares;
-        let ticking = stop_ticking.drop_guard();
-        Ok(Running::new(drain, listening, (handshakes, calls), ticking))
-    }
-}
-
-/// What the listeners of one server share.
-struct Shares {
-    observer: Option<Arc<dyn RequestObserver>>,
-    handshakes: Handshakes,
-    calls: Calls,
-    listeners: usize,
-}
-
-fn open(setup: ListenerSetup, drain: &Drain, common: &Shares) -> Result<Bound, StartError> {
-    let registry = &drain.registry;
-    let address = setup.describe();
-    let ListenerSetup {
-        name,
-        place,
-        limits,
-        tcp,
-        trusted_proxies,
-        tls,
-        http2,
-        pools,
-    } = setup;
-    let listener = registry.add_listener(&name, limits)?;
-    let made = make_pools(registry, &name, pools, tls.is_some())?;
-    let entries: Vec<_> = made.entries(tls.is_some()).cloned().collect();
-    listener.leads_to(&entries);
-    let tls = tls.map(|(certificates, client_auth)| {
-        let alpn = made.alpn();
-        tls::Acceptor::new(&certificates, alpn, client_auth, &common.handshakes)
-    });
-    let tls = tls.transpose().map_err(|source| StartError::Tls {
-        listener: name.clone(),
-        source,
-    })?;
-    let exclusive = matches!(place, Place::Address(_));
-    let socket = match place {
-        Place::Address(address) => bind(address, &tcp),
-        Place::Socket(socket) => adopt(socket, &tcp),
-    }
-    .map_err(|source| StartError::Listen {
-        listener: name,
-        address,
-        source,
-    })?;
-    let shared = Arc::new(Context {
-        clock: registry.clock(),
-        pools: made,
-        observer: common.observer.clone(),
-        tls,
-        http2,
-        calls: common.calls.clone(),
-        lame: Arc::clone(&drain.lame),
-        trusted_proxies,
-        goodbyes: drain.settings.goodbyes(),
-        user_timeout: tcp.user_timeout,
-    });
-    Ok(Bound {
-        socket,
-        listener,
-        shared,
-        lobby: Lobby::new(common.listeners),
-        connections: drain.connections.clone(),
-        closing: drain.closing.clone(),
-        backlog: tcp.backlog.get(),
-        exclusive,
-    })
-}
-
-fn make_pools(
-    registry: &Registry<HttpConnection>,
-    name: &ListenerName,
-    mut pools: Vec<(Protocol, PoolConfig<ProtocolSettings>)>,
-    tls: bool,
-) -> Result<Pools, StartError> {
-    if pools.is_empty() {
-        let only = if tls { Protocol::Https } else { Protocol::Http };
-        pools.push((only, only.defaults()));
-    }
-    let mut made = Pools::default();
-    for (protocol, config) in pools {
-        let refuse = |why| StartError::Protocol {
-            listener: name.clone(),
-            protocol,
-            why,
-        };
-        check(protocol, &config, tls).map_err(refuse)?;
-        // A protocol's own name is a valid name.
-        let pool = PoolName::new(name, protocol.as_str()).map_err(|_| refuse("its name"))?;
-        made = made.with(protocol, registry.get_or_create(&pool, config)?);
-    }
-    Ok(made)
-}
-
-/// Whether a listener can have this pool.
-fn check(
-    protocol: Protocol,
-    config: &PoolConfig<ProtocolSettings>,
-    tls: bool,
-) -> Result<(), &'static str> {
-    if !protocol.is_served() {
-        Err("this version does not have it")
-    } else if !config.protocol.fits(protocol) {
-        Err("its settings are those of another protocol")
-    } else if protocol == Protocol::Https && !tls {
-        Err("it needs a certificate: set tls")
-    } else if protocol == Protocol::Http && tls {
-        Err("with tls it is https")
-    } else {
-        Ok(())
+        Ok(running)
     }
 }
 
 impl std::fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let listeners: Vec<_> = self
-            .listeners
-            .iter()
-            .map(|(setup, _)| &setup.name)
-            .collect();
+        let listeners: Vec<_> = self.listeners.iter().map(Wanted::name).collect();
         f.debug_struct("ServerBuilder")
             .field("listeners", &listeners)
             .finish_non_exhaustive()

@@ -5,6 +5,7 @@ mod deadlines;
 mod drain;
 mod endings;
 mod grpc;
+mod listeners;
 mod requests;
 mod support;
 mod upgrade;

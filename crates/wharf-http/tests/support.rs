@@ -121,7 +121,7 @@ pub(crate) fn millis(ms: u64) -> Duration {
 }
 
 /// What the tests ask for.
-fn app() -> Router {
+pub(crate) fn app() -> Router {
     Router::new()
         .route("/hello", any(async || "Hello, World!"))
         .route("/echo", post(async |body: Body| body))

@@ -59,6 +59,7 @@ impl Events {
         self.shared.listening.fetch_add(1, Ordering::Relaxed);
         Subscription {
             receiver,
+            lost: 0,
             shared: Arc::clone(&self.shared),
         }
     }
@@ -136,10 +137,16 @@ impl std::fmt::Debug for Events {
 /// A stream of events from its subscription on.
 pub struct Subscription {
     receiver: broadcast::Receiver<Event>,
+    lost: u64,
     shared: Arc<Shared>,
 }
 
 impl Subscription {
+    /// How many events it has lost so far because it was too slow.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// The next event; `None` once there can be no more.
     ///
     /// # Cancel safety
@@ -166,7 +173,8 @@ impl Subscription {
         }
     }
 
-    fn lose(&self, lost: u64) {
+    fn lose(&mut self, lost: u64) {
+        self.lost += lost;
         self.shared.dropped.fetch_add(lost, Ordering::Relaxed);
     }
 }

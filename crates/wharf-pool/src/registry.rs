@@ -157,6 +157,40 @@ impl<C: Connection> Registry<C> {
         Ok(pool)
     }
 
+    /// The listener of that name under these limits, made if there is none.
+    pub fn set_listener(&self, name: &ListenerName, limits: ScopeLimits) -> Listener<C> {
+        let mut members = self.members();
+        let known = members.listeners.iter().find(|it| it.name() == name);
+        let Some(listener) = known.cloned() else {
+            let listener = self.open_listener(name, limits);
+            members.listeners.push(listener.clone());
+            return listener;
+        };
+        drop(members);
+        listener.update_limits(limits);
+        listener
+    }
+
+    /// The pool of that name with this configuration, made if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::BadConfig`] if the configuration is not usable. Nothing has changed then.
+    pub fn set_pool(
+        &self,
+        name: &PoolName,
+        config: PoolConfig<C::Settings>,
+    ) -> Result<Pool<C>, RegistryError> {
+        let Some(pool) = self.get(name) else {
+            return self.get_or_create(name, config);
+        };
+        let bad = |problems| RegistryError::BadConfig {
+            pool: name.clone(),
+            problems,
+        };
+        pool.set_config(config).map_err(bad).map(|_| pool)
+    }
+
     /// The pool of that name.
     pub fn get(&self, name: &PoolName) -> Option<Pool<C>> {
         self.members()
@@ -189,6 +223,18 @@ impl<C: Connection> Registry<C> {
         };
         // Dropped outside of the lock: the last owner of a scope closes its ledger.
         drop((pools, listeners));
+    }
+
+    /// Forgets a pool. Connections that it holds go on and are counted; the name can be given again
+    /// at once.
+    pub fn forget_pool(&self, name: &PoolName) {
+        let forgotten: Vec<_> = self
+            .members()
+            .pools
+            .extract_if(.., |pool| pool.name() == name)
+            .collect();
+        // Dropped outside of the lock: the last owner of a scope closes its ledger.
+        drop(forgotten);
     }
 
     /// The metrics of every pool.
@@ -286,6 +332,13 @@ impl<C: Connection> Registry<C> {
     /// Notes whether the process takes work; pools that do not are unavailable.
     pub fn set_state(&self, state: ServingState) {
         self.inner.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// Tells every listener of events that the configuration was read again, and what came of it.
+    pub fn tell_reload(&self, result: &'static str, changes: usize) {
+        self.inner
+            .shared
+            .tell(|| (None, EventKind::ConfigReloaded { result, changes }));
     }
 
     /// Tells every listener of events which phase the drain has reached.

@@ -7,6 +7,7 @@ use wharf_pool::{CloseReason, ConnId, Timestamp};
 
 use super::conversation::{End, Standing};
 use crate::context::Context;
+use crate::drain::is_drain;
 
 /// How long an idle connection is still served after it reached its age: a request may be on the
 /// way, and its client deserves an answer that says `Connection: close`.
@@ -32,23 +33,22 @@ pub(super) struct Goodbye {
 impl Goodbye {
     pub(super) fn new(reason: CloseReason, id: ConnId, shared: &Context, grace: Duration) -> Self {
         let now = shared.clock.now();
-        let linger = if reason == CloseReason::Drained {
-            shared.goodbyes.linger
+        let drain = is_drain(reason).then(|| shared.drain.goodbyes());
+        let linger = if let Some(drain) = drain {
+            drain.linger
         } else if reason == CloseReason::MaxAge {
             AGE_LINGER.min(grace)
         } else {
             Duration::ZERO
         };
-        let cut_at = if reason == CloseReason::Drained {
+        let cut_at = if drain.is_some() {
             Timestamp::MAX
         } else {
             now.after(grace)
         };
-        let (spread, latest) = if reason == CloseReason::Drained {
-            let spread = offset(shared.goodbyes.spread, id.as_u64());
-            (spread, now.after(shared.goodbyes.latest))
-        } else {
-            (Duration::ZERO, cut_at)
+        let (spread, latest) = match drain {
+            Some(drain) => (offset(drain.spread, id.as_u64()), now.after(drain.latest)),
+            None => (Duration::ZERO, cut_at),
         };
         Self {
             reason,

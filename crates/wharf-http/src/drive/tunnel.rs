@@ -5,9 +5,10 @@ use std::sync::{Mutex, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
 use tokio::time::timeout;
-use wharf_pool::{CloseReason, Command, ConnectionHandle};
+use wharf_pool::{Command, ConnectionHandle};
 
 use crate::connection::HttpConnection;
+use crate::drain::is_drain;
 use crate::http1::{SharedWire, Wire};
 use crate::transport::Transport;
 
@@ -25,7 +26,7 @@ pub(super) async fn outlive<T: Transport>(
     };
     if let Command::Finish(reason) = told {
         let aborted = heard(&view, handle, |it| matches!(it, Command::Abort(_)));
-        let ended = if reason == CloseReason::Drained {
+        let ended = if is_drain(reason) {
             // The drain has a deadline for all.
             aborted.await
         } else {

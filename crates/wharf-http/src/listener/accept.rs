@@ -43,6 +43,8 @@ pub(crate) struct Acceptor<S> {
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the listener is to close.
     pub(crate) closing: CancellationToken,
+    /// Cancelled when another loop is to go on with the socket.
+    pub(crate) handing_over: CancellationToken,
     /// How many the kernel keeps for us at most.
     pub(crate) backlog: u32,
     /// Whether nobody else can hold the socket: one that was handed in may be shared.
@@ -63,12 +65,13 @@ struct State {
 }
 
 impl<S> Acceptor<S> {
-    /// Accepts until the listener is to close, then everything that is already in the backlog.
+    /// Accepts until the listener is to close, then everything that is already in the backlog; or
+    /// until another loop is to go on, which gets the socket.
     ///
     /// # Errors
     ///
     /// The socket cannot be registered with the runtime, or is no listening socket any more.
-    pub(crate) async fn run(self, socket: TcpListener) -> io::Result<()>
+    pub(crate) async fn run(self, socket: TcpListener) -> io::Result<Option<TcpListener>>
     where
         S: App,
     {
@@ -82,10 +85,12 @@ impl<S> Acceptor<S> {
             last_warning: None,
         };
         let socket = register(socket)?;
-        let closing = self.closing.clone();
-        let ended = closing
-            .run_until_cancelled(self.accept_all(&socket, &mut state))
-            .await;
+        let ended = tokio::select! {
+            biased;
+            () = self.closing.cancelled() => None,
+            () = self.handing_over.cancelled() => None,
+            error = self.accept_all(&socket, &mut state) => Some(error),
+        };
         if let Some(error) = ended {
             self.listener.set_failed(true);
             tracing::error!(listener = %self.listener.name(), %error, "the listener has failed");
@@ -94,6 +99,9 @@ impl<S> Acceptor<S> {
         // It is the listener too, and would keep it open after its last accept.
         state.spare = None;
         let socket = socket.into_inner();
+        if !self.closing.is_cancelled() {
+            return Ok(Some(socket));
+        }
         if self.exclusive
             && let Err(error) = refuse_handshakes(&socket)
         {
@@ -101,7 +109,7 @@ impl<S> Acceptor<S> {
             tracing::debug!(listener = %self.listener.name(), %error, "handshakes go on");
         }
         self.empty_backlog(socket, &state).await;
-        Ok(())
+        Ok(None)
     }
 
     /// Returns only with an error after which nothing can be accepted any more.
@@ -301,6 +309,7 @@ impl<S> Acceptor<S> {
             lobby: self.lobby.clone(),
             tasks: self.tasks.clone(),
             closing: self.closing.clone(),
+            handing_over: self.handing_over.clone(),
             backlog: self.backlog,
             exclusive: self.exclusive,
         }

@@ -78,12 +78,15 @@ pub(crate) fn adopt(listener: TcpListener, settings: &TcpSettings) -> io::Result
     let socket = SockRef::from(&listener);
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(settings.nodelay)?;
-    if let Some(idle) = settings.keep_alive {
-        let keep_alive = TcpKeepalive::new()
-            .with_time(idle)
-            .with_interval(PROBE_INTERVAL)
-            .with_retries(PROBES);
-        socket.set_tcp_keepalive(&keep_alive)?;
+    match settings.keep_alive {
+        Some(idle) => {
+            let keep_alive = TcpKeepalive::new()
+                .with_time(idle)
+                .with_interval(PROBE_INTERVAL)
+                .with_retries(PROBES);
+            socket.set_tcp_keepalive(&keep_alive)?;
+        }
+        None => socket.set_keepalive(false)?,
     }
     socket.set_tcp_user_timeout(settings.user_timeout)?;
     let low_water = u32::try_from(settings.send_low_water.get()).unwrap_or(u32::MAX);

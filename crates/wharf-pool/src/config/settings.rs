@@ -82,6 +82,10 @@ pub enum Applies {
     Now,
     /// On connections that open after the change.
     NextConnection,
+    /// By a new socket; connections that the old one accepted are asked to finish.
+    NewListener,
+    /// When the process starts again; until then the old value goes on.
+    Restart,
 }
 
 impl Applies {
@@ -90,6 +94,18 @@ impl Applies {
         match self {
             Self::Now => "now",
             Self::NextConnection => "next_connection",
+            Self::NewListener => "new_listener",
+            Self::Restart => "restart",
+        }
+    }
+
+    /// What a change means for connections that are open, in a few words.
+    pub const fn for_open_connections(self) -> &'static str {
+        match self {
+            Self::Now => "the new value holds for them too",
+            Self::NextConnection => "they keep the old value",
+            Self::NewListener => "they are asked to finish",
+            Self::Restart => "nothing changes before the process starts again",
         }
     }
 }

@@ -93,6 +93,13 @@ pub enum EventKind {
         /// How.
         differences: Arc<[Difference]>,
     },
+    /// The server's configuration was read again.
+    ConfigReloaded {
+        /// What came of it, in one word.
+        result: &'static str,
+        /// How many settings changed.
+        changes: usize,
+    },
     /// The drain of the server reached a phase.
     Drain {
         /// Which, in one word.
@@ -101,6 +108,20 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// The name of every kind.
+    pub const NAMES: [&'static str; 10] = [
+        "connection_added",
+        "connection_removed",
+        "connection_timeout",
+        "connection_error",
+        "connection_moved",
+        "pool_limit_reached",
+        "health_status_changed",
+        "config_changed",
+        "config_reloaded",
+        "drain",
+    ];
+
     /// The name of the kind of event.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -112,6 +133,7 @@ impl EventKind {
             Self::PoolLimitReached { .. } => "pool_limit_reached",
             Self::HealthStatusChanged { .. } => "health_status_changed",
             Self::ConfigChanged { .. } => "config_changed",
+            Self::ConfigReloaded { .. } => "config_reloaded",
             Self::Drain { .. } => "drain",
         }
     }
