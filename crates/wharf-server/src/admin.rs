@@ -3,8 +3,9 @@
 //! It answers from its own thread and its own runtime ([`crate::bridge`]), through its own listener
 //! with descriptors in reserve ([`door`]), so that it answers when nothing else does. axum and not
 //! plain hyper: a dozen paths with methods and parameters are a router's work, and the demo brings
-//! it anyway. Start reading at [`Desk::router`].
+//! it anyway. Start reading at [`operation`]: the list of what can be asked.
 
+mod config;
 mod connections;
 mod door;
 mod events;
@@ -12,6 +13,8 @@ mod fault;
 mod gate;
 mod health;
 mod metrics;
+mod openapi;
+mod operation;
 mod page;
 mod pools;
 mod spare;
@@ -25,17 +28,18 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::routing::{delete, get, post};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use wharf_http::{HttpConnection, Running};
 use wharf_pool::Registry;
 
-use crate::config::AdminConfig;
+use crate::event_log::EventLog;
+use crate::live::Live;
 use crate::log::Logs;
 use crate::process::ProcessFigures;
 use fault::{Answer, Fault};
+use operation::OPERATIONS;
 
 /// The largest request body: far above any change of a pool.
 const LARGEST_BODY: usize = 64 << 10;
@@ -45,6 +49,10 @@ const LARGEST_BODY: usize = 64 << 10;
 pub(crate) struct Desk {
     /// What serves.
     pub(crate) running: Running,
+    /// The configuration in force.
+    pub(crate) live: Arc<Live>,
+    /// What happened last.
+    pub(crate) events: EventLog,
     /// Told when the process is to drain.
     pub(crate) stop: watch::Sender<bool>,
     /// The streams, for what they lost.
@@ -55,8 +63,6 @@ pub(crate) struct Desk {
     pub(crate) started: Instant,
     /// How many descriptors it may have.
     pub(crate) descriptors: Option<u64>,
-    /// Who may ask.
-    pub(crate) access: AdminConfig,
 }
 
 impl Desk {
@@ -67,21 +73,11 @@ impl Desk {
 
     /// The API.
     pub(crate) fn router(self: &Arc<Self>) -> Router {
-        Router::new()
-            .route("/", get(page::page))
-            .route("/live", get(health::live))
-            .route("/ready", get(health::ready))
-            .route("/health", get(health::health))
-            .route("/pools", get(pools::list))
-            .route(
-                "/pools/{listener}/{protocol}",
-                get(pools::show).patch(pools::change),
-            )
-            .route("/connections", get(connections::list))
-            .route("/connections/{id}", delete(connections::close))
-            .route("/metrics", get(metrics::metrics))
-            .route("/events", get(events::stream))
-            .route("/drain", post(drain))
+        let mut router = Router::new();
+        for operation in OPERATIONS {
+            router = router.route(operation.path, (operation.handler)());
+        }
+        router
             .fallback(async || {
                 Fault::new(StatusCode::NOT_FOUND, "there is nothing here; try /pools")
             })

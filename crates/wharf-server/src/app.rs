@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::future::RouteFuture;
@@ -18,15 +19,31 @@ use crate::demo::{self, AppBody};
 /// The application of one listener. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
-    routes: Arc<[Route]>,
+    routes: Routes,
     demo: Router,
 }
 
-impl App {
-    /// Answers by `routes`, the first that matches.
+/// The routes of one listener: a change holds from the next request on, on open connections too.
+#[derive(Clone, Debug)]
+pub(crate) struct Routes(Arc<ArcSwap<Vec<Route>>>);
+
+impl Routes {
+    /// The first that matches answers.
     pub(crate) fn new(routes: Vec<Route>) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(routes)))
+    }
+
+    /// From now on these.
+    pub(crate) fn set(&self, routes: Vec<Route>) {
+        self.0.store(Arc::new(routes));
+    }
+}
+
+impl App {
+    /// Answers by `routes`.
+    pub(crate) fn new(routes: Routes) -> Self {
         Self {
-            routes: routes.into(),
+            routes,
             demo: demo::router(),
         }
     }
@@ -44,6 +61,8 @@ impl Service<Request<RequestBody>> for App {
     fn call(&mut self, request: Request<RequestBody>) -> Answering {
         match self
             .routes
+            .0
+            .load()
             .iter()
             .find(|route| matches(route, &request))
             .map(|route| &route.target)

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
 use crate::admin::{Desk, Door};
+use crate::live::{Live, Source, drain_settings, watch};
 use crate::log::tell_closes;
 
 /// The exit code after a second signal: the shell's for an interrupted process.
@@ -22,21 +23,17 @@ const INTERRUPTED: i32 = 130;
 /// How long the drain may be over its time before the process ends without it.
 const OVERTIME: Duration = Duration::from_secs(5);
 
-/// Starts the thread. `longest_drain` is the time that a drain can take in good order.
+/// Starts the thread.
 ///
 /// # Errors
 ///
 /// The thread or its runtime could not be made.
-pub(crate) fn start(
-    desk: Arc<Desk>,
-    door: Option<Door>,
-    longest_drain: Duration,
-) -> io::Result<()> {
+pub(crate) fn start(desk: Arc<Desk>, door: Option<Door>) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     // Here and not on the thread: from now on a signal drains.
-    let signals = {
+    let (signals, hang_up) = {
         let _context = runtime.enter();
-        Signals::listen()?
+        (Signals::listen()?, signal(SignalKind::hangup())?)
     };
     let stand = move || {
         runtime.block_on(async {
@@ -49,8 +46,11 @@ pub(crate) fn start(
             tokio::join!(
                 api,
                 signals.obey(&desk),
+                reload_on(hang_up, &desk.live),
+                Box::pin(watch(Arc::clone(&desk.live))),
                 tell_closes(desk.registry().events().subscribe()),
-                stop_overtime(desk.stop.subscribe(), longest_drain, &desk),
+                desk.events.keep(desk.registry().events().subscribe()),
+                stop_overtime(desk.stop.subscribe(), &desk),
             );
         });
     };
@@ -60,12 +60,17 @@ pub(crate) fn start(
         .map(drop)
 }
 
-/// The signals that a process is sent.
+/// Reloads the configuration with every SIGHUP. What came of it has been told.
+async fn reload_on(mut hang_up: Signal, live: &Live) {
+    while hang_up.recv().await.is_some() {
+        live.reload(Source::Sighup).await.ok();
+    }
+}
+
+/// The signals that end a process.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
-    /// Reserved for the reload of the configuration; until then it must not kill.
-    hang_up: Signal,
 }
 
 impl Signals {
@@ -73,7 +78,6 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -84,10 +88,6 @@ impl Signals {
             let name = tokio::select! {
                 Some(()) = self.terminate.recv() => "SIGTERM",
                 Some(()) = self.interrupt.recv() => "SIGINT",
-                Some(()) = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP does nothing in this version");
-                    continue;
-                }
                 else => return,
             };
             if told {
@@ -105,12 +105,13 @@ impl Signals {
 }
 
 /// Ends a process whose workers are so blocked that not even the drain's deadline is noticed.
-async fn stop_overtime(mut stop: watch::Receiver<bool>, longest: Duration, desk: &Desk) {
+async fn stop_overtime(mut stop: Receiver<bool>, desk: &Desk) {
     // An error means that nobody can ask for a drain any more.
     if stop.wait_for(|stopping| *stopping).await.is_err() {
         return;
     }
-    sleep(longest + OVERTIME).await;
+    let drain = drain_settings(&desk.live.config().server);
+    sleep(drain.delay + drain.timeout + OVERTIME).await;
     tracing::error!("the drain is over its time: workers are blocked; the process ends");
     end(desk, 0);
 }

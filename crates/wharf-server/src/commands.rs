@@ -24,7 +24,7 @@ pub fn demo() -> ExitCode {
     let mut attempt = 0;
     loop {
         take_free_ports(&mut config);
-        match Serving::start(&config, logs.clone()) {
+        match Serving::start(config.clone(), None, logs.clone()) {
             Ok(serving) => {
                 print(&greeting(&serving));
                 serving.until_drained();
@@ -46,7 +46,7 @@ pub fn serve(file: &Path) -> ExitCode {
         Err(refused) => return self::refused(&refused),
     };
     let logs = Logs::open(&config.log);
-    match Serving::start(&config, logs.clone()) {
+    match Serving::start(config, Some(file), logs.clone()) {
         Ok(serving) => {
             serving.until_drained();
             ExitCode::SUCCESS

@@ -5,6 +5,7 @@
 //! once. Which keys there are, their defaults and their meaning come from the tables of settings
 //! (`groups.rs` here, and those of the libraries). A change by the admin API takes the same path.
 
+mod difference;
 mod effective;
 mod file;
 mod groups;
@@ -13,6 +14,7 @@ mod pools;
 mod report;
 mod route;
 mod section;
+mod source;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -20,13 +22,15 @@ mod token;
 mod word;
 mod written;
 
+pub(crate) use difference::{Changed, differences};
 pub(crate) use effective::effective;
-pub(crate) use file::load;
+pub(crate) use file::{Refused, load};
 pub(crate) use groups::{LogSettings, ProcessLimits, ServerSettings};
 pub(crate) use listener::ListenerConfig;
-pub(crate) use pools::{PoolSettings, change_of};
+pub(crate) use pools::{PoolChange, PoolSettings, change_of};
 pub(crate) use report::{Problem, Problems};
 pub(crate) use route::{Route, Target};
+pub(crate) use source::Sources;
 pub(crate) use token::Token;
 pub(crate) use word::{AdminAddress, Auto, LogFormat};
 pub(crate) use written::Written;
@@ -36,12 +40,13 @@ use std::path::Path;
 
 use toml::de::DeTable;
 use wharf_http::Http2Settings;
-use wharf_pool::ListenerName;
+use wharf_pool::config::{Applies, Patch, Settings};
+use wharf_pool::{ListenerName, PoolName};
 
 use groups::AdminSettings;
 use listener::read_listeners;
 use pools::BasePools;
-use report::{Origins, Report};
+use report::{Origins, Read, Report};
 use route::read_routes;
 use section::Section;
 
@@ -64,6 +69,8 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<Route>,
     /// Where the settings were written.
     origins: Origins,
+    /// The files that it was read from.
+    pub(crate) sources: Sources,
 }
 
 /// The admin API as it is configured.
@@ -112,11 +119,18 @@ impl Config {
         let written = Written::from_toml(&table);
         let config = Section::open(&written, "", &mut report)
             .map(|top| Self::read(top, folder, &mut report));
-        let (config, origins) = report.finish(config)?;
+        let Read {
+            value: config,
+            origins,
+            sources,
+        } = report.finish(config)?;
         let origins = origins.into_lines(source);
-        config
-            .map(|config| Self { origins, ..config })
-            .ok_or_else(empty)
+        let config = config.map(|config| Self {
+            origins,
+            sources,
+            ..config
+        });
+        config.ok_or_else(empty)
     }
 
     fn read(mut top: Section<'_>, folder: &Path, report: &mut Report) -> Self {
@@ -141,7 +155,7 @@ impl Config {
         let routes = read_routes(top.sections("route", report), &names, report);
         top.not_yet("upstream", report);
         top.finish(report);
-        let origins = Origins::default();
+        let (origins, sources) = (Origins::default(), Sources::default());
         Self {
             server,
             admin,
@@ -151,6 +165,42 @@ impl Config {
             listeners,
             routes,
             origins,
+            sources,
+        }
+    }
+
+    /// The same, with the values of `now` where a change needs a restart.
+    pub(crate) fn keeping(&self, now: &Self) -> Self {
+        let mut kept = self.clone();
+        kept.server = keep(&self.server, &now.server);
+        kept.log = keep(&self.log, &now.log);
+        kept.limits = keep(&self.limits, &now.limits);
+        if self.admin.settings.address == now.admin.settings.address {
+            kept.admin.settings = keep(&self.admin.settings, &now.admin.settings);
+        } else {
+            // Who may ask was decided for the address that it is to have.
+            kept.admin = now.admin.clone();
+        }
+        kept
+    }
+
+    /// The listener of that name.
+    pub(crate) fn listener(&self, name: &ListenerName) -> Option<&ListenerConfig> {
+        self.listeners
+            .iter()
+            .find(|listener| listener.name == *name)
+    }
+
+    /// Notes what a pool has become.
+    pub(crate) fn note_pool(&mut self, name: &PoolName, config: &PoolSettings) {
+        let listeners = self.listeners.iter_mut();
+        let pools = listeners
+            .filter(|listener| listener.name == *name.listener())
+            .flat_map(|listener| &mut listener.pools);
+        for (protocol, pool) in pools {
+            if protocol.as_str() == name.protocol() {
+                pool.clone_from(config);
+            }
         }
     }
 
@@ -182,13 +232,16 @@ impl AdminConfig {
         let (at, path) = (section.at(), section.path("token_file"));
         section.finish(report);
         let token = settings.token_file.as_ref().and_then(|file| {
-            let read = Token::read(&folder.join(&file.0));
-            read.map_err(|problem| {
-                let remedy =
-                    "write the path of a file that holds a token of at least 16 characters";
-                report.problem(at, path.as_str(), problem.to_string(), remedy);
-            })
-            .ok()
+            let file = folder.join(&file.0);
+            let token = report.read(&file).and_then(Token::new);
+            token
+                .map_err(|problem| {
+                    let reason = format!("{}: {problem}", file.display());
+                    let remedy =
+                        "write the path of a file that holds a token of at least 16 characters";
+                    report.problem(at, path.as_str(), reason, remedy);
+                })
+                .ok()
         });
         let open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
         if let AdminAddress::Tcp(address) = settings.address
@@ -203,17 +256,26 @@ impl AdminConfig {
     }
 }
 
-fn settings<S: wharf_pool::config::Settings>(
-    top: &mut Section<'_>,
-    name: &'static str,
-    report: &mut Report,
-) -> S {
+fn settings<S: Settings>(top: &mut Section<'_>, name: &'static str, report: &mut Report) -> S {
     let Some(mut section) = top.section(name, report) else {
         return S::default();
     };
     let settings = section.settings(&S::default(), report);
     section.finish(report);
     settings
+}
+
+/// `next` with the values of `now` where a change needs a restart.
+fn keep<S: Settings>(next: &S, now: &S) -> S {
+    let mut patch = next.patch();
+    let values = now.values().into_iter();
+    for (key, value) in values.filter(|(key, _)| key.applies == Applies::Restart) {
+        // What a setting has written, it reads.
+        patch.set(key.name, &value).ok();
+    }
+    let mut kept = next.clone();
+    kept.apply(&patch);
+    kept
 }
 
 fn read_limits(top: &mut Section<'_>, report: &mut Report) -> ProcessLimits {

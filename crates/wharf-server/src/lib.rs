@@ -1,7 +1,7 @@
 //! wharf, ready to run: what the binary does around the libraries.
 //!
 //! **Responsible for:** the command line ([`cli`], [`commands`]), the configuration file
-//! (`config`), the process from start to drain (`serve`), the thread that stays awake (`bridge`)
+//! (`config`) and its reload (`live`), the process from start to drain (`serve`), the thread that stays awake (`bridge`)
 //! with signals and the admin API (`admin`), logs (`log`), and the demo application (`demo`).
 //!
 //! **Refuses to know:** how a connection is served, counted or timed; that is `wharf-http` and
@@ -17,6 +17,8 @@ pub mod commands;
 mod config;
 mod demo;
 mod descriptors;
+mod event_log;
+mod live;
 mod log;
 mod process;
 mod serve;

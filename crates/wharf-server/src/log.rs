@@ -8,23 +8,27 @@ mod access;
 mod closes;
 mod layer;
 mod line;
+mod look;
 mod sink;
 
 pub(crate) use closes::tell_closes;
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use wharf_http::RequestObserver;
 
-use crate::config::{LogFormat, LogSettings};
+use crate::config::LogSettings;
 use access::AccessLog;
 use layer::LineLayer;
-use line::Style;
+use look::Look;
 use sink::Sink;
 
 /// How long the last lines may take to be written when the process ends.
@@ -34,22 +38,20 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Logs {
     messages: Sink,
-    access: Option<(Sink, Style)>,
+    access: Sink,
+    look: Arc<Look>,
+    level: reload::Handle<LevelFilter, Registry>,
 }
 
 impl Logs {
     /// Opens the streams and sends everything that is traced, and every panic, to them.
     pub(crate) fn open(settings: &LogSettings) -> Self {
         let messages = Sink::start("log", copy_of(&io::stderr()));
-        let style = style(settings.format, io::stderr().is_terminal());
-        let access = settings.access.then(|| {
-            let style = crate::log::style(settings.format, io::stdout().is_terminal());
-            (Sink::start("access-log", copy_of(&io::stdout())), style)
-        });
-        let layer = LineLayer::new(messages.clone(), style);
-        let subscriber = tracing_subscriber::registry()
-            .with(settings.level.filter())
-            .with(layer);
+        let access = Sink::start("access-log", copy_of(&io::stdout()));
+        let look = Arc::new(Look::new(settings));
+        let (filter, level) = reload::Layer::new(settings.level.filter());
+        let layer = LineLayer::new(messages.clone(), Arc::clone(&look));
+        let subscriber = tracing_subscriber::registry().with(filter).with(layer);
         // Only a second call in one process could fail; the first one's lines go on then.
         let _ = tracing::subscriber::set_global_default(subscriber);
         std::panic::set_hook(Box::new(|panic| {
@@ -60,35 +62,36 @@ impl Logs {
             let what = panic.payload_as_str().unwrap_or("no message");
             tracing::error!(location, what, "panic");
         }));
-        Self { messages, access }
+        Self {
+            messages,
+            access,
+            look,
+            level,
+        }
     }
 
-    /// Who writes the access log, if there is one.
-    pub(crate) fn access(&self) -> Option<Arc<dyn RequestObserver>> {
-        let (sink, style) = self.access.clone()?;
-        Some(Arc::new(AccessLog::new(sink, style)))
+    /// Writes as `settings` say from now on.
+    pub(crate) fn set(&self, settings: &LogSettings) {
+        self.look.set(settings);
+        // There is no subscriber to fail in a process that has another one.
+        self.level.reload(settings.level.filter()).ok();
+    }
+
+    /// Who writes the access log, while there is to be one.
+    pub(crate) fn access(&self) -> Arc<dyn RequestObserver> {
+        Arc::new(AccessLog::new(self.access.clone(), Arc::clone(&self.look)))
     }
 
     /// Lines that were lost because their stream did not take them: messages, access.
     pub(crate) fn dropped(&self) -> [(&'static str, u64); 2] {
-        let access = self.access.as_ref().map_or(0, |(sink, _)| sink.dropped());
-        [("messages", self.messages.dropped()), ("access", access)]
+        let (messages, access) = (self.messages.dropped(), self.access.dropped());
+        [("messages", messages), ("access", access)]
     }
 
     /// Waits until the last lines are written, for a second at most.
     pub(crate) fn flush(&self) {
-        if let Some((sink, _)) = &self.access {
-            sink.flush(LAST_LINES);
-        }
+        self.access.flush(LAST_LINES);
         self.messages.flush(LAST_LINES);
-    }
-}
-
-fn style(format: LogFormat, is_terminal: bool) -> Style {
-    match (format, is_terminal) {
-        (LogFormat::Json, _) | (LogFormat::Auto, false) => Style::Json,
-        (LogFormat::Pretty, false) => Style::Plain,
-        (LogFormat::Auto | LogFormat::Pretty, true) => Style::Colour,
     }
 }
 

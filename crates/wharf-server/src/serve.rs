@@ -1,26 +1,26 @@
 //! The life of the process: start everything or nothing, wait, drain, report.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wharf_http::grpc::{Following, Health, beside};
-use wharf_http::tls::Certificates;
-use wharf_http::{
-    DrainReport, DrainSettings, Http2Settings, ListenerSetup, Running, Server, StartError,
-};
+use wharf_http::grpc::{Following, Health};
+use wharf_http::{DrainReport, Running, Server, StartError};
+use wharf_pool::ListenerName;
 
 use crate::admin::{Desk, Door};
-use crate::app::App;
-use crate::config::{AdminAddress, Auto, Config, ListenerConfig, ServerSettings};
+use crate::config::{AdminAddress, Auto, Config, ServerSettings};
+use crate::event_log::EventLog;
+use crate::live::{Kit, Live, Served, drain_settings};
 use crate::log::Logs;
 use crate::process::ProcessFigures;
-use crate::{bridge, demo, descriptors};
+use crate::{bridge, demo, descriptors, wall_clock};
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -70,12 +70,16 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Starts everything that `config` says, or nothing.
+    /// Starts everything that `config` says, or nothing; `file` is where it was read.
     ///
     /// # Errors
     ///
     /// [`ServeError`], with the key that it is about.
-    pub(crate) fn start(config: &Config, logs: Logs) -> Result<Self, ServeError> {
+    pub(crate) fn start(
+        config: Config,
+        file: Option<&Path>,
+        logs: Logs,
+    ) -> Result<Self, ServeError> {
         let descriptors = descriptors::raise();
         let workers = workers(&config.server);
         let runtime = Builder::new_multi_thread()
@@ -89,19 +93,32 @@ impl Serving {
             source,
         })?;
         let admin = door.as_ref().map(Door::address);
-        let (running, following) = runtime.block_on(start(config, &logs, descriptors))?;
+        let room = descriptors.and_then(wharf_http::max_connections_for);
+        let health = Health::new();
+        let services = demo::grpc::routes(&health).map_err(ServeError::Services)?;
+        let served = served(&config);
+        let kit = Kit {
+            room,
+            services,
+            served,
+        };
+        let running = runtime.block_on(start(&config, &logs, &kit))?;
+        let following = health.follow(running.registry());
+        let secured = secured(&config);
         let (stop, stopped) = watch::channel(false);
+        let file = file.map(Path::to_owned);
+        let live = Live::new(file, config, running.clone(), logs.clone(), kit);
         let desk = Desk {
             running: running.clone(),
+            live: Arc::new(live),
+            events: EventLog::new(wall_clock::era()),
             stop,
             logs: logs.clone(),
             figures: ProcessFigures::open(),
             started: Instant::now(),
             descriptors,
-            access: config.admin.clone(),
         };
-        bridge::start(Arc::new(desk), door, longest_drain(&config.server))
-            .map_err(ServeError::Threads)?;
+        bridge::start(Arc::new(desk), door).map_err(ServeError::Threads)?;
         for (listener, address) in running.addresses() {
             tracing::info!(%listener, %address, "listening");
         }
@@ -114,12 +131,7 @@ impl Serving {
             logs,
             stop: stopped,
             admin,
-            secured: config
-                .listeners
-                .iter()
-                .filter(|it| it.tls.is_some())
-                .map(|it| it.name.to_string())
-                .collect(),
+            secured,
             following,
         })
     }
@@ -159,19 +171,25 @@ impl Serving {
     }
 }
 
-async fn start(
-    config: &Config,
-    logs: &Logs,
-    descriptors: Option<u64>,
-) -> Result<(Running, Following), ServeError> {
-    let health = Health::new();
-    let routes = demo::grpc::routes(&health).map_err(ServeError::Services)?;
-    let found = descriptors.and_then(wharf_http::max_connections_for);
-    let limits = config.limits.scope(found);
-    if let (Some(asked), Some(found)) = (limits.max_connections, found)
-        && asked > found
+/// What of each listener changes while it serves.
+fn served(config: &Config) -> BTreeMap<ListenerName, Served> {
+    let listeners = config.listeners.iter();
+    listeners
+        .map(|it| (it.name.clone(), Served::new(config, it)))
+        .collect()
+}
+
+fn secured(config: &Config) -> Vec<String> {
+    let listeners = config.listeners.iter().filter(|it| it.tls.is_some());
+    listeners.map(|it| it.name.to_string()).collect()
+}
+
+async fn start(config: &Config, logs: &Logs, kit: &Kit) -> Result<Running, ServeError> {
+    let limits = config.limits.scope(kit.room);
+    if let (Some(asked), Some(room)) = (limits.max_connections, kit.room)
+        && asked > room
     {
-        let (asked, room) = (asked.get(), found.get());
+        let (asked, room) = (asked.get(), room.get());
         tracing::warn!(
             asked,
             room,
@@ -181,20 +199,18 @@ async fn start(
     let mut server = Server::builder()
         .limits(limits)
         .max_tls_handshakes(config.limits.max_tls_handshakes.into())
-        .drain(drain_settings(&config.server));
-    if let Some(access) = logs.access() {
-        server = server.observer(access);
-    }
+        .drain(drain_settings(&config.server))
+        .observer(logs.access());
     for listener in &config.listeners {
-        let app = App::new(config.routes_of(&listener.name));
-        let app = beside(app, routes.clone());
-        server = server.listener(setup(listener, &config.http2()), app);
+        if let Some(served) = kit.served.get(&listener.name) {
+            let (setup, app) = (served.setup(config, listener), served.app(&kit.services));
+            server = server.listener(setup, app);
+        }
     }
     let running = server.start().await;
     let running = running.map_err(|source| failed(config, source))?;
     running.grpc_calls().declare(demo::grpc::METHODS);
-    let following = health.follow(running.registry());
-    Ok((running, following))
+    Ok(running)
 }
 
 fn failed(config: &Config, source: StartError) -> ServeError {
@@ -209,36 +225,6 @@ fn failed(config: &Config, source: StartError) -> ServeError {
         Some(index) => ServeError::Listener { index, source },
         None => ServeError::Listeners(source),
     }
-}
-
-fn setup(listener: &ListenerConfig, http2: &Http2Settings) -> ListenerSetup {
-    let mut setup = ListenerSetup::new(listener.name.clone(), listener.address)
-        .limits(listener.limits.scope())
-        .tcp(listener.tcp.clone())
-        .http2(http2.clone());
-    if let Some(tls) = &listener.tls {
-        let certificates = Certificates::new(tls.first.clone(), tls.others.clone());
-        setup = setup.tls(certificates, tls.client_auth.clone());
-    }
-    if let Some(trusted) = &listener.proxies {
-        setup = setup.proxy_protocol(trusted.clone());
-    }
-    for (protocol, pool) in &listener.pools {
-        setup = setup.pool(*protocol, pool.clone());
-    }
-    setup
-}
-
-fn drain_settings(server: &ServerSettings) -> DrainSettings {
-    let mut drain = DrainSettings::default();
-    drain.delay = server.drain_delay.0;
-    drain.linger = server.drain_linger.0;
-    drain.timeout = server.drain_timeout;
-    drain
-}
-
-fn longest_drain(server: &ServerSettings) -> Duration {
-    server.drain_delay.0 + server.drain_timeout
 }
 
 /// How many workers there are: as written, else one for each core.

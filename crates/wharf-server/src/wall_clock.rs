@@ -7,6 +7,12 @@ use std::time::SystemTime;
 use humantime::{Rfc3339Timestamp, format_rfc3339_millis};
 use wharf_http::tls::UtcTime;
 
+/// A name for a process that began now: no other of this machine had it.
+pub(crate) fn era() -> String {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    format!("{:x}", since.map_or(0, |since| since.as_millis()))
+}
+
 /// The time of day as RFC 3339 in UTC, to the millisecond.
 pub(crate) fn now() -> Rfc3339Timestamp {
     format_rfc3339_millis(SystemTime::now())

@@ -19,8 +19,9 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 
-use super::spare::{Spares, is_out_of_descriptors};
+use super::spare::Spares;
 use crate::config::AdminAddress;
+use crate::descriptors::is_out_of_descriptors;
 
 /// How many connections there may be; one more ends the oldest, so that nobody can hold the door.
 const CONNECTIONS: usize = 64;

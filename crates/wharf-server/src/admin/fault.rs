@@ -39,9 +39,14 @@ impl Fault {
 
     /// The same with one thing that is wrong.
     #[must_use]
-    pub(super) fn error(mut self, key: &str, reason: &str, remedy: &str) -> Self {
-        self.errors
-            .push(json!({ "key": key, "reason": reason, "remedy": remedy }));
+    pub(super) fn error(self, key: &str, reason: &str, remedy: &str) -> Self {
+        self.detailed(json!({ "key": key, "reason": reason, "remedy": remedy }))
+    }
+
+    /// The same with one thing that is wrong, as an object with at least those three.
+    #[must_use]
+    pub(super) fn detailed(mut self, error: Value) -> Self {
+        self.errors.push(error);
         self
     }
 }

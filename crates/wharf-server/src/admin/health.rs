@@ -67,9 +67,26 @@ pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Answer {
                 "message": health.message,
             })
         }).collect::<Vec<_>>(),
-        "events_dropped": registry.events().dropped(),
+        "config": config(&desk),
+        "events_dropped": registry.events().dropped() + desk.events.missed(),
         "log_lines_dropped": desk.logs.dropped().iter().map(|(_, lines)| lines).sum::<u64>(),
     }))
+}
+
+/// Whether what is in force is what the file says.
+fn config(desk: &Desk) -> Value {
+    let record = desk.live.record();
+    let status = if record.last_rejected().is_some() {
+        "rejected"
+    } else {
+        "ok"
+    };
+    json!({
+        "file": desk.live.file(),
+        "status": status,
+        "changed_at": record.history().next().map(|change| change.at.clone()),
+        "rejected_at": record.last_rejected().map(|rejected| rejected.at.clone()),
+    })
 }
 
 fn listener(desk: &Desk, name: &ListenerName, address: SocketAddr) -> Value {

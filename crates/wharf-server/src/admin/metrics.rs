@@ -168,11 +168,21 @@ impl Page<'_> {
             "TLS handshakes under way",
             0.0,
         )?;
-        let events = desk.registry().events().dropped();
+        let events = desk.registry().events().dropped() + desk.events.missed();
         self.total(
             "wharf_events_dropped",
             "Events that a subscriber was too slow for",
             events,
+        )?;
+        let reloads = desk.live.record().totals();
+        self.results(
+            "wharf_config_reloads",
+            "Reloads of the configuration, by what came of them",
+            &[
+                ("applied", reloads.applied),
+                ("unchanged", reloads.unchanged),
+                ("rejected", reloads.rejected),
+            ],
         )?;
         let lines = desk.logs.dropped().iter().map(|(_, lines)| lines).sum();
         self.total(

@@ -45,14 +45,11 @@ pub(super) async fn change(
         )
     })?;
     let change = change_of(&written, &pool.config())?;
-    let differences = pool.update_config(&change).map_err(|errors| {
+    let changed = desk.live.patch(&pool, &change).await;
+    let differences = changed.map_err(|errors| {
         let of = |error| Problem::of_setting(0, String::new(), error);
-        Problems {
-            list: errors.iter().map(of).collect(),
-            untold: 0,
-        }
+        Problems::from(errors.iter().map(of).collect::<Vec<_>>())
     })?;
-    tracing::info!(pool = %pool.name(), changed = differences.len(), "configuration changed");
     let diff: Vec<_> = differences.iter().map(difference).collect();
     Ok(Answer(
         json!({ "pool": pool.name().as_str(), "diff": diff }),
@@ -74,7 +71,8 @@ pub(super) fn difference(difference: &Difference) -> Value {
         "key": difference.key.name,
         "old": written(&difference.old),
         "new": written(&difference.new),
-        "applies": difference.key.applies.as_str(),
+        "effect": difference.key.applies.as_str(),
+        "open_connections": difference.key.applies.for_open_connections(),
     })
 }
 
@@ -147,7 +145,7 @@ fn metrics(metrics: &Metrics) -> Value {
 }
 
 /// A setting as the file has it.
-fn written(value: &Setting) -> Value {
+pub(super) fn written(value: &Setting) -> Value {
     match value {
         Setting::Bool(b) => json!(b),
         Setting::Integer(n) => json!(n),

@@ -1,10 +1,7 @@
 //! [`Spares`]: descriptors held back for when there are no others.
 
 use std::fs::File;
-use std::io;
 use std::sync::{Mutex, PoisonError};
-
-use rustix::io::Errno;
 
 /// How many are held.
 const HELD: usize = 4;
@@ -44,9 +41,4 @@ impl Spares {
             }
         }
     }
-}
-
-/// Whether an accept failed for want of a descriptor.
-pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
-    [Errno::MFILE, Errno::NFILE].contains(&Errno::from_io_error(error).unwrap_or(Errno::PERM))
 }

@@ -1,15 +1,11 @@
 //! Files: how a configuration comes from the disk, and how it is refused.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use super::Config;
-use super::report::Problems;
-
-/// The largest file that is read: far above any configuration, far below what would hurt.
-const LARGEST: u64 = 1 << 20;
+use super::report::{Problem, Problems, place};
+use super::source::{LARGEST, Sources, read_bounded};
 
 /// Reads the configuration in `path`.
 ///
@@ -18,15 +14,21 @@ const LARGEST: u64 = 1 << 20;
 /// [`Refused`] with everything that is wrong with it.
 pub(crate) fn load(path: &Path) -> Result<Config, Refused> {
     let file = path.display().to_string();
-    let refused = |source: String, problems| Refused {
-        file: file.clone(),
-        source,
-        problems,
+    let bytes = read_bounded(path, LARGEST);
+    let mut sources = Sources::default();
+    sources.note(path, bytes.as_deref().ok());
+    let refused = |source: String, mut problems: Problems| {
+        problems.sources = sources.clone().and(problems.sources);
+        Refused {
+            file: file.clone(),
+            source,
+            problems,
+        }
     };
-    let bytes = read_bounded(path, LARGEST).map_err(|reason| {
+    let bytes = bytes.map_err(|reason| {
         refused(
             String::new(),
-            Problems::whole(reason, "name a TOML file that wharf can read"),
+            Problems::whole(reason.to_string(), "name a TOML file that wharf can read"),
         )
     })?;
     let source = match String::from_utf8(bytes) {
@@ -40,28 +42,13 @@ pub(crate) fn load(path: &Path) -> Result<Config, Refused> {
         }
     };
     let folder = path.parent().unwrap_or(Path::new("."));
-    Config::parse(&source, folder).map_err(|problems| refused(source, problems))
-}
-
-/// Reads a file of at most `largest` bytes.
-///
-/// # Errors
-///
-/// The reason, for people.
-pub(crate) fn read_bounded(path: &Path, largest: u64) -> Result<Vec<u8>, String> {
-    let cannot = |error: std::io::Error| format!("cannot read it: {error}");
-    let file = File::open(path).map_err(cannot)?;
-    if file.metadata().map_err(cannot)?.is_dir() {
-        return Err("this is a directory".to_owned());
+    match Config::parse(&source, folder) {
+        Ok(config) => Ok(Config {
+            sources: sources.and(config.sources),
+            ..config
+        }),
+        Err(problems) => Err(refused(source, problems)),
     }
-    let mut bytes = Vec::new();
-    file.take(largest + 1)
-        .read_to_end(&mut bytes)
-        .map_err(cannot)?;
-    if bytes.len() as u64 > largest {
-        return Err(format!("the file is larger than {largest} bytes"));
-    }
-    Ok(bytes)
 }
 
 /// A file that is no configuration, and why.
@@ -71,6 +58,41 @@ pub(crate) struct Refused {
     source: String,
     /// What is wrong with it.
     pub(crate) problems: Problems,
+}
+
+impl Refused {
+    /// A file that cannot be read at all.
+    pub(crate) fn whole(path: &Path, sources: Sources, reason: &str, remedy: &str) -> Self {
+        let problems = Problems::whole(reason, remedy);
+        Self::without_place(path, sources, problems)
+    }
+
+    /// A file that is right and cannot be put in force.
+    pub(crate) fn of(path: &Path, sources: Sources, problem: Problem) -> Self {
+        Self::without_place(path, sources, Problems::from(vec![problem]))
+    }
+
+    fn without_place(path: &Path, sources: Sources, problems: Problems) -> Self {
+        Self {
+            file: path.display().to_string(),
+            source: String::new(),
+            problems: Problems {
+                sources,
+                ..problems
+            },
+        }
+    }
+
+    /// The file's name.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The line and column of each problem, both from 1.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (usize, usize)> {
+        let list = self.problems.list.iter();
+        list.map(|problem| place(&self.source, problem.at))
+    }
 }
 
 impl fmt::Display for Refused {

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use wharf_pool::config::{Count, PerSecond};
+use wharf_pool::config::{Applies, Count, Key, PerSecond};
 use wharf_pool::{Cidr, ScopeLimits, settings};
 
 use super::word::{AdminAddress, Auto, Delay, FilePath, HostNames, LogFormat, LogLevel};
@@ -19,7 +19,7 @@ settings! {
         /// How long requests in flight may take to end; what is left then is cut.
         drain_timeout: Duration = Duration::from_secs(30), Now;
         /// Threads that serve connections; found: one for each core.
-        workers: Auto<Count> = Auto::Found, Now;
+        workers: Auto<Count> = Auto::Found, Restart;
     }
 }
 
@@ -28,7 +28,7 @@ settings! {
     pub struct AdminSettings, AdminPatch {
         /// Where it listens; anything but loopback and a unix socket needs token_file.
         address: AdminAddress = AdminAddress::Tcp(SocketAddr::V4(
-            SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9900))), Now;
+            SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9900))), Restart;
         /// A file with the token that requests must bear.
         token_file: Option<FilePath> = None, Now;
         /// Host names that requests may be for, besides localhost and loopback addresses.
@@ -63,6 +63,33 @@ settings! {
         max_tls_handshakes: Count = HANDSHAKES, Now;
     }
 }
+
+/// `[[listener]]`: where it listens.
+pub(crate) const ADDRESS: Key = Key::new("address", Applies::NewListener, "Where it listens.");
+
+/// `[[listener]]`: what it speaks.
+pub(crate) const PROTOCOLS: Key = Key::new(
+    "protocols",
+    Applies::NextConnection,
+    "What its connections may speak.",
+);
+
+/// `[[listener]]`: whose PROXY headers are believed.
+pub(crate) const PROXY_PROTOCOL: Key = Key::new(
+    "proxy_protocol",
+    Applies::NextConnection,
+    "Every connection must come from one of these proxies and begin with a PROXY header.",
+);
+
+/// `[[route]]`, all of them: their order is part of what they mean.
+pub(crate) const ROUTES: Key = Key::new("route", Applies::Now, "Which application answers.");
+
+/// `[[listener]]`: its certificates, and whether clients must show one.
+pub(crate) const TLS: Key = Key::new(
+    "tls",
+    Applies::NextConnection,
+    "What secures its connections.",
+);
 
 const HANDSHAKES: Count = match Count::new(256) {
     Some(count) => count,

@@ -33,6 +33,25 @@ pub(crate) struct ListenerConfig {
     pub(crate) pools: Vec<(Protocol, PoolSettings)>,
 }
 
+impl ListenerConfig {
+    /// Whether `next` is the same listener to those who come by it: only limits, pools and certificates
+    /// differ, which change without its accept loop.
+    pub(crate) fn stays_as(&self, next: &Self) -> bool {
+        let protocols = |it: &Self| it.pools.iter().map(|(p, _)| *p).collect::<Vec<_>>();
+        let tls = match (&self.tls, &next.tls) {
+            (Some(before), Some(after)) if before.stays_as(after) => &self.tls,
+            _ => &next.tls,
+        };
+        let adjusted = Self {
+            limits: self.limits.clone(),
+            pools: self.pools.clone(),
+            tls: tls.clone(),
+            ..next.clone()
+        };
+        adjusted == *self && protocols(self) == protocols(next)
+    }
+}
+
 /// Reads every listener; names and addresses are given once.
 pub(crate) fn read_listeners(
     sections: Vec<Section<'_>>,

@@ -101,5 +101,5 @@ pub(crate) fn change_of(written: &Written, config: &PoolSettings) -> Result<Pool
         Some(section) => read_change(section, config.patch(), &mut report),
         None => config.patch(),
     };
-    report.finish(change).map(|(change, _)| change)
+    report.finish(change).map(|read| read.value)
 }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use wharf_pool::config::SetError;
+
+use super::source::{LARGEST, Sources, read_bounded};
 
 /// How many problems are told; a file with more is not a configuration at all.
 const TOLD: usize = 100;
@@ -61,6 +64,7 @@ pub(crate) struct Report {
     problems: Vec<Problem>,
     untold: usize,
     origins: Origins,
+    sources: Sources,
 }
 
 impl Report {
@@ -100,18 +104,45 @@ impl Report {
         self.origins.0.insert(key, at);
     }
 
+    /// Reads a file that the configuration names.
+    ///
+    /// # Errors
+    ///
+    /// The reason, for people.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<Vec<u8>, String> {
+        let content = read_bounded(path, LARGEST);
+        self.sources.note(path, content.as_deref().ok());
+        content.map_err(|unread| unread.to_string())
+    }
+
     /// `value` with where its settings come from, if there is no problem.
-    pub(crate) fn finish<T>(mut self, value: T) -> Result<(T, Origins), Problems> {
+    pub(crate) fn finish<T>(mut self, value: T) -> Result<Read<T>, Problems> {
         self.problems.sort_by_key(|problem| problem.at);
         if self.problems.is_empty() {
-            Ok((value, self.origins))
+            Ok(Read {
+                value,
+                origins: self.origins,
+                sources: self.sources,
+            })
         } else {
             Err(Problems {
                 list: self.problems,
                 untold: self.untold,
+                sources: self.sources,
             })
         }
     }
+}
+
+/// What was read without a problem.
+#[derive(Debug)]
+pub(crate) struct Read<T> {
+    /// What it means.
+    pub(crate) value: T,
+    /// Where its settings were written.
+    pub(crate) origins: Origins,
+    /// The files that it names and that were read.
+    pub(crate) sources: Sources,
 }
 
 /// Where settings were written; a setting that is not here has its default.
@@ -145,21 +176,30 @@ pub(crate) struct Problems {
     pub(crate) list: Vec<Problem>,
     /// How many more there are.
     pub(crate) untold: usize,
+    /// The files that were read meanwhile.
+    pub(crate) sources: Sources,
+}
+
+impl From<Vec<Problem>> for Problems {
+    fn from(list: Vec<Problem>) -> Self {
+        Self {
+            list,
+            untold: 0,
+            sources: Sources::default(),
+        }
+    }
 }
 
 impl Problems {
     /// One problem with a file as a whole.
     pub(crate) fn whole(reason: impl Into<String>, remedy: impl Into<String>) -> Self {
         let (reason, remedy) = (reason.into(), remedy.into());
-        Self {
-            list: vec![Problem {
-                at: 0,
-                key: String::new(),
-                reason,
-                remedy,
-            }],
-            untold: 0,
-        }
+        Self::from(vec![Problem {
+            at: 0,
+            key: String::new(),
+            reason,
+            remedy,
+        }])
     }
 
     /// The problems as lines, each beginning with `file:line:column`.

@@ -5,15 +5,11 @@ use std::path::Path;
 use wharf_http::tls::{Certificate, CertificateError, ClientAuth, ClientRoots, Part};
 use wharf_pool::config::Value;
 
-use super::file::read_bounded;
 use super::listener::required;
 use super::report::{Problem, Report, cut};
 use super::section::Section;
 use super::written::{Entry, Shape, Written};
 use crate::wall_clock;
-
-/// The largest certificate or key file that is read.
-const LARGEST: u64 = 1 << 20;
 
 /// What secures the connections of one listener. The files are read with the configuration.
 #[derive(Clone, Debug)]
@@ -44,6 +40,23 @@ impl PartialEq for TlsConfig {
                     .zip(&other.others)
                     .all(|(a, b)| same(a, b));
         certificates && self.client_auth == other.client_auth && self.written == other.written
+    }
+}
+
+impl TlsConfig {
+    /// Whether `next` differs in its certificates only, which are exchanged without its accept loop.
+    pub(crate) fn stays_as(&self, next: &Self) -> bool {
+        self.client_auth == next.client_auth
+    }
+
+    /// What was written, and which certificate that is.
+    pub(crate) fn shown(&self) -> String {
+        if self.self_signed {
+            return self.written.clone();
+        }
+        let certificates = std::iter::once(&self.first).chain(&self.others);
+        let serials: Vec<_> = certificates.map(Certificate::serial).collect();
+        format!("{} with serial {}", self.written, serials.join(", "))
     }
 }
 
@@ -187,7 +200,7 @@ impl Files<'_> {
             report.problem(entry.value.at, path, reason, "write the path of a PEM file");
             return None;
         };
-        match read_bounded(&self.folder.join(name), LARGEST) {
+        match report.read(&self.folder.join(name)) {
             Ok(bytes) => Some(bytes),
             Err(why) => {
                 let reason = format!("{}: {why}", cut(name));

@@ -1,35 +1,37 @@
 //! [`Token`]: the secret that admin requests bear.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
-use super::file::read_bounded;
-
 /// The shortest token that is taken, in characters.
 const SHORTEST: usize = 16;
+
+/// The longest: a header line has to hold it.
+const LONGEST: usize = 4096;
 
 /// A secret: never shown, compared in constant time.
 #[derive(Clone)]
 pub(crate) struct Token(Arc<str>);
 
 impl Token {
-    /// Reads the token from a file; white space around it does not count.
+    /// Takes the token from the content of a file; white space around it does not count.
     ///
     /// # Errors
     ///
-    /// [`TokenError`] if there is none that can be used.
-    pub(crate) fn read(path: &Path) -> Result<Self, TokenError> {
-        let named = |reason: &str| TokenError(format!("{}: {reason}", path.display()));
-        let bytes = read_bounded(path, 4096).map_err(|reason| named(&reason))?;
-        let text = String::from_utf8(bytes).map_err(|_| named("this is not text"))?;
-        let token = text.trim();
-        if token.len() < SHORTEST {
-            return Err(named("the token in it is shorter than 16 characters"));
+    /// What is wrong with it.
+    pub(crate) fn new(content: Vec<u8>) -> Result<Self, String> {
+        let text = String::from_utf8(content).map_err(|_| "this is not text")?;
+        match text.trim() {
+            token if token.len() < SHORTEST => {
+                Err("the token in it is shorter than 16 characters".to_owned())
+            }
+            token if token.len() > LONGEST => {
+                Err("the token in it is longer than 4096 characters".to_owned())
+            }
+            token => Ok(Self(Arc::from(token))),
         }
-        Ok(Self(Arc::from(token)))
     }
 
     /// Whether `offered` is the token. Takes the same time wherever they differ.
@@ -49,8 +51,3 @@ impl fmt::Debug for Token {
         f.write_str("Token(…)")
     }
 }
-
-/// Why a file holds no token.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct TokenError(String);

@@ -2,34 +2,40 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use wharf_http::{RequestObserver, RequestRecord};
 
 use super::line::{Escaped, JsonLine, Style};
+use super::look::Look;
 use super::sink::Sink;
 
 /// Writes a line for each request.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     sink: Sink,
-    style: Style,
+    look: Arc<Look>,
 }
 
 impl AccessLog {
-    /// Lines in `style` to `sink`.
-    pub(crate) fn new(sink: Sink, style: Style) -> Self {
-        Self { sink, style }
+    /// Lines that look so, to `sink`.
+    pub(super) fn new(sink: Sink, look: Arc<Look>) -> Self {
+        Self { sink, look }
     }
 }
 
 impl RequestObserver for AccessLog {
     fn observe(&self, record: &RequestRecord<'_>) {
-        let line = match self.style {
+        let line = match self.look.of_requests() {
             Style::Json => json(record),
             Style::Plain => pretty(record, ["", ""]),
             Style::Colour => pretty(record, [colour(record), "\x1b[0m"]),
         };
         self.sink.put(line.as_bytes());
+    }
+
+    fn is_listening(&self) -> bool {
+        self.look.with_requests()
     }
 }
 

@@ -1,32 +1,34 @@
 //! [`LineLayer`]: what is traced, as lines.
 
 use std::fmt::{self, Debug, Display, Write};
+use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 use super::line::{Escaped, JsonLine, Style};
+use super::look::Look;
 use super::sink::Sink;
 
 /// Writes each event that is traced as a line. Spans are not shown.
 #[derive(Debug)]
 pub(crate) struct LineLayer {
     sink: Sink,
-    style: Style,
+    look: Arc<Look>,
 }
 
 impl LineLayer {
-    /// Lines in `style` to `sink`.
-    pub(crate) fn new(sink: Sink, style: Style) -> Self {
-        Self { sink, style }
+    /// Lines that look so, to `sink`.
+    pub(super) fn new(sink: Sink, look: Arc<Look>) -> Self {
+        Self { sink, look }
     }
 }
 
 impl<S: Subscriber> Layer<S> for LineLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let level = *event.metadata().level();
-        let line = match self.style {
+        let line = match self.look.of_messages() {
             Style::Json => json(event, level),
             Style::Plain => pretty(event, level.as_str()),
             Style::Colour => pretty(event, &coloured(level)),

@@ -16,6 +16,10 @@ pub(crate) enum Style {
     Colour,
 }
 
+impl Style {
+    pub(crate) const ALL: [Self; 3] = [Self::Json, Self::Plain, Self::Colour];
+}
+
 /// A JSON object that is being written.
 #[derive(Debug)]
 pub(crate) struct JsonLine {

@@ -118,7 +118,8 @@ fn a_change_is_whole_and_answered_with_its_difference() {
     let first = &done.json()["diff"][0];
     assert_eq!(
         *first,
-        json!({ "key": "max_connections", "old": "off", "new": 5, "applies": "now" })
+        json!({ "key": "max_connections", "old": "off", "new": 5, "effect": "now",
+            "open_connections": "the new value holds for them too" })
     );
     let refused = patch(r#"{"max_connections": 9, "max_age": 7, "ping": 1}"#);
     assert_eq!(refused.status, 422);

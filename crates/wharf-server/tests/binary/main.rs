@@ -12,4 +12,5 @@ mod demo;
 mod descriptors;
 mod drain;
 mod logs;
+mod reload;
 mod wharf;

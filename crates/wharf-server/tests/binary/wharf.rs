@@ -77,7 +77,7 @@ pub(crate) struct Wharf {
     pub(crate) web: SocketAddr,
     /// The admin API's address, without `http://`.
     pub(crate) admin: String,
-    _folder: Folder,
+    pub(crate) folder: Folder,
 }
 
 impl Wharf {
@@ -111,7 +111,7 @@ impl Wharf {
             access,
             web,
             admin,
-            _folder: folder,
+            folder,
         };
         wharf.web = wharf.message("listening")["address"]
             .as_str()

@@ -120,6 +120,22 @@ impl Page<'_> {
         ConstGauge::new(value).encode(encoder)
     }
 
+    /// A counter of the process for each result.
+    pub(super) fn results(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: &[(&'static str, u64)],
+    ) -> fmt::Result {
+        let mut family = self
+            .encoder
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (result, n) in values {
+            count(&mut family, &[("result", *result)], *n)?;
+        }
+        Ok(())
+    }
+
     /// A counter of the process.
     pub(super) fn total(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let encoder = self

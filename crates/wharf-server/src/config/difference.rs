@@ -1,0 +1,292 @@
+//! [`Changed`]: what one configuration has otherwise than another, setting by setting.
+
+use std::collections::BTreeMap;
+
+use wharf_pool::config::{Applies, Key, Settings, Value};
+
+use super::groups::{ADDRESS, PROTOCOLS, PROXY_PROTOCOL, ROUTES, TLS};
+use super::route::Target;
+use super::{Config, ListenerConfig, Route};
+
+/// One setting that differs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Changed {
+    /// Its path, with listeners by their names: `listener.web.pools.http.max_age`.
+    pub(crate) path: String,
+    /// What it was; `None` if it was not there.
+    pub(crate) old: Option<Value>,
+    /// What it is; `None` if it is gone.
+    pub(crate) new: Option<Value>,
+    /// When the change takes effect.
+    pub(crate) effect: Applies,
+}
+
+impl Changed {
+    /// What the change means for open connections, in a few words.
+    pub(crate) fn for_open_connections(&self) -> &'static str {
+        match (&self.old, &self.new) {
+            (None, _) => "there are none yet",
+            (_, None) => Applies::NewListener.for_open_connections(),
+            (Some(_), Some(_)) => self.effect.for_open_connections(),
+        }
+    }
+}
+
+/// What `new` has otherwise than `old`, in the order of the file.
+///
+/// A listener that only one of them has is one difference, by its address.
+pub(crate) fn differences(old: &Config, new: &Config) -> Vec<Changed> {
+    let (before, after) = (Flat::of(old), Flat::of(new));
+    let mut list: Vec<_> = before.gone(&after).chain(after.changed(&before)).collect();
+    if old.admin.token != new.admin.token && old.admin.settings == new.admin.settings {
+        // That it is another may be told, what it is may not.
+        let hidden = || Some(Value::text("…"));
+        list.push(Changed {
+            path: "admin.token".to_owned(),
+            old: hidden(),
+            new: hidden(),
+            effect: Applies::Now,
+        });
+    }
+    let moved = old.admin.settings.address != new.admin.settings.address;
+    for changed in &mut list {
+        // Who may ask is decided for the address: one goes with the other.
+        if moved && changed.path.starts_with("admin.") {
+            changed.effect = Applies::Restart;
+        }
+    }
+    list
+}
+
+/// Every setting by its path.
+#[derive(Default)]
+struct Flat {
+    order: Vec<String>,
+    settings: BTreeMap<String, (Applies, Value)>,
+}
+
+impl Flat {
+    fn of(config: &Config) -> Self {
+        let mut flat = Self::default();
+        flat.table("server", config.server.values());
+        flat.table("admin", config.admin.settings.values());
+        flat.table("log", config.log.values());
+        flat.table("limits", config.limits.values());
+        for listener in &config.listeners {
+            flat.listener(listener);
+        }
+        if !config.routes.is_empty() {
+            let routes = config.routes.iter().map(|route| Value::text(shown(route)));
+            flat.put(
+                ROUTES.name.to_owned(),
+                ROUTES,
+                Value::List(routes.collect()),
+            );
+        }
+        flat
+    }
+
+    fn listener(&mut self, listener: &ListenerConfig) {
+        let path = format!("listener.{}", listener.name);
+        let address = Value::text(listener.address.to_string());
+        self.put(format!("{path}.{}", ADDRESS.name), ADDRESS, address);
+        let protocols = listener.pools.iter();
+        let protocols = protocols.map(|(protocol, _)| Value::text(protocol.as_str()));
+        self.table(&path, vec![(PROTOCOLS, Value::List(protocols.collect()))]);
+        self.table(&path, listener.limits.values());
+        self.table(&path, listener.tcp.values());
+        if let Some(tls) = &listener.tls {
+            self.table(&path, vec![(TLS, Value::text(tls.shown()))]);
+        }
+        if let Some(trusted) = &listener.proxies {
+            let trusted = trusted.iter().map(|range| Value::text(range.to_string()));
+            self.table(
+                &path,
+                vec![(PROXY_PROTOCOL, Value::List(trusted.collect()))],
+            );
+        }
+        for (protocol, pool) in &listener.pools {
+            self.table(
+                &format!("{path}.pools.{}", protocol.as_str()),
+                pool.values(),
+            );
+        }
+    }
+
+    fn table(&mut self, path: &str, values: Vec<(Key, Value)>) {
+        for (key, value) in values {
+            self.put(format!("{path}.{}", key.name), key, value);
+        }
+    }
+
+    fn put(&mut self, path: String, key: Key, value: Value) {
+        self.order.push(path.clone());
+        self.settings.insert(path, (key.applies, value));
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&String, Applies, &Value)> {
+        let entry = |path| {
+            self.settings
+                .get(path)
+                .map(|(applies, value)| (path, *applies, value))
+        };
+        self.order.iter().filter_map(entry)
+    }
+
+    /// Whether the path is one of a listener or a pool that is not here: the listener's address, or
+    /// its list of protocols, stands for all of them.
+    fn is_foreign(&self, path: &str) -> bool {
+        let parts: Vec<_> = path.split('.').collect();
+        match parts[..] {
+            ["listener", name, key] if key != ADDRESS.name => {
+                !self.has(&format!("listener.{name}."))
+            }
+            ["listener", name, "pools", protocol, _] => {
+                !self.has(&format!("listener.{name}.pools.{protocol}."))
+            }
+            _ => false,
+        }
+    }
+
+    fn has(&self, prefix: &str) -> bool {
+        let from = self.settings.range(prefix.to_owned()..);
+        from.map(|(path, _)| path)
+            .next()
+            .is_some_and(|path| path.starts_with(prefix))
+    }
+
+    /// What is not in `after` any more.
+    fn gone(&self, after: &Self) -> impl Iterator<Item = Changed> {
+        let gone = self
+            .entries()
+            .filter(|(path, ..)| !after.settings.contains_key(*path) && !after.is_foreign(path));
+        gone.map(|(path, effect, old)| Changed {
+            path: path.clone(),
+            old: Some(old.clone()),
+            new: None,
+            effect,
+        })
+    }
+
+    /// What is here and was not so in `before`.
+    fn changed(&self, before: &Self) -> impl Iterator<Item = Changed> {
+        self.entries().filter_map(|(path, effect, new)| {
+            let old = before.settings.get(path).map(|(_, old)| old.clone());
+            let differs = old.as_ref() != Some(new) && !before.is_foreign(path);
+            differs.then(|| Changed {
+                path: path.clone(),
+                old,
+                new: Some(new.clone()),
+                effect,
+            })
+        })
+    }
+}
+
+/// A route in one line.
+fn shown(route: &Route) -> String {
+    let listener = route.listener.as_ref().map_or("*", |name| name.as_str());
+    let host = route.host.as_deref().unwrap_or("*");
+    let target = match &route.target {
+        Target::Demo => "demo".to_owned(),
+        Target::Respond { status, body } => format!("{} {body:?}", status.as_u16()),
+    };
+    format!("{listener} {host} {} -> {target}", route.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn config(more: &str) -> Config {
+        let listener = "[[listener]]\nname = 'a'\naddress = '[::1]:1'\nprotocols = ['http']\n";
+        Config::parse(&format!("{listener}{more}"), Path::new("/nowhere")).unwrap()
+    }
+
+    fn told(old: &str, new: &str) -> Vec<String> {
+        let changes = differences(&config(old), &config(new));
+        let text = |value: &Option<Value>| value.as_ref().map_or("-".to_owned(), Value::to_string);
+        let line = |it: &Changed| {
+            let (old, new) = (text(&it.old), text(&it.new));
+            format!("{} {old} {new} {}", it.path, it.effect.as_str())
+        };
+        changes.iter().map(line).collect()
+    }
+
+    const OTHER: &str = "[[listener]]\nname = 'b'\naddress = '[::1]:2'\nprotocols = ['http']\n";
+
+    #[test]
+    fn what_is_written_otherwise_and_means_the_same_is_no_difference() {
+        let old = "[pools.http]\nmax_age = '1h'\n";
+        assert_eq!(
+            told(old, "# a comment\n[listener.pools.http]\nmax_age = '60m'\n"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn each_setting_says_when_it_takes_effect() {
+        let new = "backlog = 9\n[listener.pools.http]\nmax_headers = 50\n[server]\nworkers = 3\n";
+        let expected = [
+            "server.workers \"auto\" 3 restart",
+            "listener.a.backlog 4096 9 next_connection",
+            "listener.a.pools.http.max_headers 100 50 now",
+        ];
+        assert_eq!(told("", new), expected);
+    }
+
+    #[test]
+    fn a_listener_that_comes_or_goes_is_one_difference() {
+        assert_eq!(
+            told("", OTHER),
+            ["listener.b.address - \"[::1]:2\" new_listener"]
+        );
+        assert_eq!(
+            told(OTHER, ""),
+            ["listener.b.address \"[::1]:2\" - new_listener"]
+        );
+    }
+
+    #[test]
+    fn the_order_of_routes_is_part_of_what_they_mean() {
+        let [a, b] = ["/a", "/b"].map(|path| format!("[[route]]\npath = '{path}'\napp = 'demo'\n"));
+        let changes = told(&format!("{a}{b}"), &format!("{b}{a}"));
+        let expected = r#"route ["* * /a -> demo", "* * /b -> demo"] ["* * /b -> demo", "* * /a -> demo"] now"#;
+        assert_eq!(changes, [expected]);
+    }
+
+    #[test]
+    fn who_may_ask_waits_with_the_address_that_it_was_written_for() {
+        let new = "[admin]\naddress = '[::1]:9'\nallowed_hosts = ['a']\n";
+        let expected = [
+            "admin.address \"127.0.0.1:9900\" \"[::1]:9\" restart",
+            "admin.allowed_hosts [] [\"a\"] restart",
+        ];
+        assert_eq!(told("", new), expected);
+        let (now, next) = (config(""), config(new));
+        assert_eq!(next.keeping(&now).admin, now.admin);
+        let hosts = config("[admin]\nallowed_hosts = ['a']\n");
+        assert_eq!(hosts.keeping(&now).admin, hosts.admin);
+    }
+
+    #[test]
+    fn what_needs_a_restart_keeps_its_value_and_the_rest_does_not() {
+        let now = config("[server]\nworkers = 2\ndrain_delay = '1s'\n");
+        let next = config("[server]\nworkers = 3\ndrain_delay = '2s'\n").keeping(&now);
+        let left = differences(&now, &next);
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!(left[0].path, "server.drain_delay");
+    }
+
+    #[test]
+    fn a_listener_stays_while_only_its_limits_and_pools_differ() {
+        let stays = |more: &str| config("").listeners[0].stays_as(&config(more).listeners[0]);
+        assert!(stays(
+            "max_connections = 5\n[listener.pools.http]\nmax_age = '1h'\n"
+        ));
+        assert!(!stays("nodelay = false\n"));
+        assert!(!stays("proxy_protocol = { trusted = ['10.0.0.0/8'] }\n"));
+    }
+}

@@ -1,0 +1,75 @@
+//! [`Served`]: what of a listener changes without its accept loop: its routes and its certificates.
+
+use tonic::service::Routes as Services;
+use wharf_http::grpc::{Beside, Supervised, beside};
+use wharf_http::tls::Certificates;
+use wharf_http::{DrainSettings, ListenerSetup};
+
+use crate::app::{App, Routes};
+use crate::config::{Config, ListenerConfig, ServerSettings};
+
+/// The parts of one listener that change while it serves.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    routes: Routes,
+    certificates: Option<Certificates>,
+}
+
+impl Served {
+    /// The parts as `config` has them.
+    pub(crate) fn new(config: &Config, listener: &ListenerConfig) -> Self {
+        let tls = listener.tls.as_ref();
+        Self {
+            routes: Routes::new(config.routes_of(&listener.name)),
+            certificates: tls.map(|tls| Certificates::new(tls.first.clone(), tls.others.clone())),
+        }
+    }
+
+    /// The listener as the library has it.
+    pub(crate) fn setup(&self, config: &Config, listener: &ListenerConfig) -> ListenerSetup {
+        let mut setup = ListenerSetup::new(listener.name.clone(), listener.address)
+            .limits(listener.limits.scope())
+            .tcp(listener.tcp.clone())
+            .http2(config.http2());
+        if let (Some(certificates), Some(tls)) = (&self.certificates, &listener.tls) {
+            setup = setup.tls(certificates.clone(), tls.client_auth.clone());
+        }
+        if let Some(trusted) = &listener.proxies {
+            setup = setup.proxy_protocol(trusted.clone());
+        }
+        for (protocol, pool) in &listener.pools {
+            setup = setup.pool(*protocol, pool.clone());
+        }
+        setup
+    }
+
+    /// What its connections are served.
+    pub(crate) fn app(&self, services: &Services) -> Beside<App, Supervised<Services>> {
+        beside(App::new(self.routes.clone()), services.clone())
+    }
+
+    /// From now on as `next` has it; `before` is what the listener was.
+    pub(crate) fn set(
+        &self,
+        next: &Config,
+        listener: &ListenerConfig,
+        before: Option<&ListenerConfig>,
+    ) {
+        self.routes.set(next.routes_of(&listener.name));
+        let before = before.and_then(|before| before.tls.as_ref());
+        if let (Some(certificates), Some(tls)) = (&self.certificates, &listener.tls)
+            && before != Some(tls)
+        {
+            certificates.replace(tls.first.clone(), tls.others.clone());
+        }
+    }
+}
+
+/// The drain as the library has it.
+pub(crate) fn drain_settings(server: &ServerSettings) -> DrainSettings {
+    let mut drain = DrainSettings::default();
+    drain.delay = server.drain_delay.0;
+    drain.linger = server.drain_linger.0;
+    drain.timeout = server.drain_timeout;
+    drain
+}
