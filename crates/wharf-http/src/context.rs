@@ -13,6 +13,7 @@ use crate::observer::RequestObserver;
 use crate::pools::Pools;
 use crate::protocol::Protocol;
 use crate::settings::{Http2Settings, ProtocolSettings};
+use crate::tallies::Tally;
 use crate::tls;
 
 /// What every connection of one listener shares.
@@ -27,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) http2: Http2Settings,
     /// How gRPC calls go.
     pub(crate) calls: Calls,
+    /// What the connections come to, beyond what every pool counts.
+    pub(crate) tally: Arc<Tally>,
     /// Whose PROXY headers are believed; `None` if the listener takes none.
     pub(crate) trusted_proxies: Option<Vec<Cidr>>,
     /// When idle connections are left during a drain.
@@ -46,6 +49,7 @@ impl Context {
             tls: None,
             http2: Http2Settings::default(),
             calls: Calls::default(),
+            tally: Arc::default(),
             trusted_proxies: None,
             drain: Arc::default(),
             user_timeout: None,

@@ -34,6 +34,7 @@ mod serve;
 mod server;
 mod settings;
 mod shared_wire;
+mod tallies;
 mod ticker;
 pub mod tls;
 mod transport;
@@ -57,6 +58,7 @@ pub use settings::{
     GrpcPatch, GrpcSettings, Http2Patch, Http2Settings, HttpPatch, HttpSettings, HttpsPatch,
     HttpsSettings, ProtocolPatch, ProtocolSettings,
 };
+pub use tallies::{Counts, ListenerTally};
 pub use transport::Transport;
 
 pub use wharf_pool as pool;

@@ -343,6 +343,7 @@ impl Listening {
                 tls: opening.tls,
                 http2: opening.http2,
                 calls: server.calls.clone(),
+                tally: server.tallies.of(&name),
                 lame: Arc::clone(&server.drain.lame),
                 trusted_proxies: opening.trusted_proxies,
                 drain: Arc::clone(&server.drain.plan),

@@ -15,6 +15,7 @@ use crate::drain::{Drain, DrainReport, DrainSettings};
 use crate::grpc::Calls;
 use crate::listening::Listening;
 use crate::observer::RequestObserver;
+use crate::tallies::{ListenerTally, Tallies};
 use crate::tls::Handshakes;
 
 /// A server that serves. Cheap to clone; the last clone that is dropped ends it without a drain.
@@ -34,6 +35,7 @@ pub(crate) struct Inner {
     listening: Mutex<Vec<Listening>>,
     pub(crate) handshakes: Handshakes,
     pub(crate) calls: Calls,
+    pub(crate) tallies: Tallies,
     #[expect(dead_code, reason = "held for its drop")]
     ticking: DropGuard,
 }
@@ -128,6 +130,7 @@ impl Running {
                 listening: Mutex::default(),
                 handshakes,
                 calls,
+                tallies: Tallies::default(),
                 ticking,
             }),
         }
@@ -164,6 +167,11 @@ impl Running {
     /// The TLS handshakes that are under way, and how many may be.
     pub fn tls_handshakes(&self) -> &Handshakes {
         &self.inner.handshakes
+    }
+
+    /// What the connections of a listener have come to, beyond what every pool counts.
+    pub fn tally(&self, listener: &ListenerName) -> ListenerTally {
+        self.inner.tallies.read(listener)
     }
 
     /// How gRPC calls go, method by method.

@@ -15,6 +15,7 @@ mod health;
 mod metrics;
 mod openapi;
 mod operation;
+mod own;
 mod page;
 mod pools;
 mod spare;

@@ -284,6 +284,7 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
                 Some(Judgement::Finish(CloseReason::Http2Abuse))
             }
             Behaviour::Abusive(kind) => {
+                self.shared.tally.abused(kind);
                 let kind = kind.as_str();
                 tracing::debug!(connection = %self.handle.id(), kind, "HTTP/2 abuse");
                 let calm = Reason::ENHANCE_YOUR_CALM;

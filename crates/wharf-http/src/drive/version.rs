@@ -60,13 +60,17 @@ async fn secured<T, S>(
         .now()
         .after(shared.pools.tls_handshake_timeout());
     let limit = own.min(handle.opened().after(shared.connection_timeout()));
+    let under_way = shared.tally.shaking();
     let shaking = async { Ok(tls.accept(socket, early).await) };
-    match within(&handle, &shared, limit, CloseReason::TlsTimeout, shaking).await {
+    let shaken = within(&handle, &shared, limit, CloseReason::TlsTimeout, shaking).await;
+    drop(under_way);
+    match shaken {
         Ok(Ok(Handshaken { stream, info, .. })) => {
             let version = match info.alpn {
                 Some(Alpn::Http2) => Version::Http2,
                 Some(Alpn::Http1) | None => Version::Http1,
             };
+            shared.tally.secured(&info);
             handle.connection().secured(info);
             speak(
                 Tracked::new(stream, guard),
@@ -78,6 +82,7 @@ async fn secured<T, S>(
             .await;
         }
         Ok(Err(Refused { error, io, .. })) => {
+            shared.tally.refused(&error);
             tracing::debug!(connection = %handle.id(), %error, "no TLS");
             let reason = if error == HandshakeError::Silent {
                 CloseReason::ClientClosed

@@ -24,7 +24,7 @@ mod upload;
 mod wire;
 
 pub(crate) use goaway::GoAway;
-pub(crate) use meter::{Limits as MeterLimits, Opening, Owed, Standing};
+pub(crate) use meter::{Http2Abuse, Limits as MeterLimits, Opening, Owed, Standing};
 pub(crate) use request::Kind;
 pub(crate) use settings::{Settings, builder};
 pub(crate) use stream::Stream;

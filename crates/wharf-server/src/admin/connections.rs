@@ -6,7 +6,8 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
-use wharf_pool::{Cidr, CloseReason, ConnId, ConnectionHandle, ConnectionInfo, Phase, PoolName};
+use wharf_http::tls::{Alpn, TlsInfo};
+use wharf_pool::{Cidr, CloseReason, ConnId, ConnectionInfo, Phase, PoolName};
 
 use super::Desk;
 use super::fault::{Answer, Fault};
@@ -49,12 +50,12 @@ pub(super) async fn list(
     let all = desk.registry().connections();
     let mut matching = all
         .iter()
-        .map(ConnectionHandle::info)
-        .filter(|info| wanted.admits(info));
+        .map(|handle| (handle.info(), handle))
+        .filter(|(info, _)| wanted.admits(info));
     let shown: Vec<_> = matching
         .by_ref()
         .take(wanted.limit)
-        .map(|info| connection(&info))
+        .map(|(info, handle)| connection(&info, handle.connection().tls()))
         .collect();
     let truncated = matching.next().is_some();
     Ok(Answer(
@@ -152,7 +153,7 @@ impl Peer {
     }
 }
 
-fn connection(info: &ConnectionInfo) -> Value {
+fn connection(info: &ConnectionInfo, tls: Option<&TlsInfo>) -> Value {
     json!({
         "id": info.id.to_string(),
         "pool": info.protocol.as_ref().map(|protocol| format!("{}/{protocol}", info.listener)),
@@ -163,6 +164,7 @@ fn connection(info: &ConnectionInfo) -> Value {
         "peer": info.peer.to_string(),
         "local": info.local.to_string(),
         "proxy": info.proxy.map(|proxy| proxy.to_string()),
+        "tls": tls.map(secured),
         "user_agent": info.user_agent,
         "age_ms": millis(info.age),
         "idle_ms": millis(info.idle),
@@ -170,5 +172,16 @@ fn connection(info: &ConnectionInfo) -> Value {
         "bytes_sent": info.bytes_sent,
         "requests": info.requests,
         "in_flight": info.in_flight,
+    })
+}
+
+fn secured(tls: &TlsInfo) -> Value {
+    json!({
+        "version": tls.version,
+        "cipher": tls.cipher,
+        "server_name": tls.server_name,
+        "alpn": tls.alpn.map(Alpn::as_str),
+        "resumed": tls.resumed,
+        "client": tls.client,
     })
 }

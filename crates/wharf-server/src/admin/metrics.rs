@@ -10,11 +10,13 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry as Exported;
+use wharf_http::grpc::Code;
+use wharf_http::{Counts, ListenerTally};
 use wharf_pool::HealthStatus;
 
 use super::Desk;
@@ -51,11 +53,22 @@ impl Collector for Reading {
             metrics: pool.metrics(),
         };
         let pools: Vec<_> = self.0.registry().all().iter().map(read).collect();
-        let mut page = Page { encoder, pools };
+        let listeners = self.0.registry().listeners();
+        let doors = listeners
+            .iter()
+            .map(|it| (it.name().clone(), it.closed_by_reason()))
+            .collect();
+        let mut page = Page {
+            encoder,
+            pools,
+            doors,
+        };
         page.connections()?;
         page.requests()?;
         page.bytes()?;
         page.health()?;
+        page.listeners(&self.0)?;
+        page.calls(&self.0)?;
         page.process(&self.0)
     }
 }
@@ -78,14 +91,7 @@ impl Page<'_> {
                 .map(|(r, n)| (r.as_str(), *n))
                 .collect()
         })?;
-        let help = "Connections that ended, by reason";
-        self.counters("wharf_connections_closed", help, "reason", |pool| {
-            pool.metrics
-                .closed_by_reason
-                .iter()
-                .map(|(r, n)| (r.as_str(), *n))
-                .collect()
-        })?;
+        self.closed()?;
         let help = "Lives of the connections that ended; only sum and count are kept";
         self.histogram("wharf_connection_duration_seconds", help, |pool| {
             let ended = pool.metrics.closed_by_reason.iter().map(|(_, n)| n).sum();
@@ -94,6 +100,33 @@ impl Page<'_> {
                 vec![(f64::INFINITY, ended)],
             )
         })
+    }
+
+    /// Those that ended before it was known what they speak have the protocol `detecting`.
+    fn closed(&mut self) -> fmt::Result {
+        let mut family = self.encoder.encode_descriptor(
+            "wharf_connections_closed",
+            "Connections that ended, by reason",
+            None,
+            MetricType::Counter,
+        )?;
+        for pool in &self.pools {
+            for (reason, n) in &pool.metrics.closed_by_reason {
+                let labels = pool.labels_and("reason", reason.as_str());
+                page::count(&mut family, &labels, *n)?;
+            }
+        }
+        for (listener, closed) in &self.doors {
+            for (reason, n) in closed {
+                let labels = [
+                    ("listener", listener.as_str()),
+                    ("protocol", "detecting"),
+                    ("reason", reason.as_str()),
+                ];
+                page::count(&mut family, &labels, *n)?;
+            }
+        }
+        Ok(())
     }
 
     fn requests(&mut self) -> fmt::Result {
@@ -151,7 +184,7 @@ impl Page<'_> {
         })
     }
 
-    fn process(&mut self, desk: &Desk) -> fmt::Result {
+    fn listeners(&mut self, desk: &Desk) -> fmt::Result {
         let mut detecting = self.encoder.encode_descriptor(
             "wharf_connections_detecting",
             "Connections of which it is not known yet what they speak",
@@ -163,11 +196,81 @@ impl Page<'_> {
             let detected = i64::from(listener.occupancy().detecting);
             ConstGauge::new(detected).encode(detecting.encode_family(&labels)?)?;
         }
-        self.single(
+        let mut shaking = self.encoder.encode_descriptor(
             "wharf_tls_handshakes_active",
             "TLS handshakes under way",
-            0.0,
+            None,
+            MetricType::Gauge,
         )?;
+        let names: Vec<_> = self.doors.iter().map(|(name, _)| name.clone()).collect();
+        let tallies: Vec<_> = names.iter().map(|it| desk.running.tally(it)).collect();
+        for (name, tally) in names.iter().zip(&tallies) {
+            let active = i64::try_from(tally.handshakes_active).unwrap_or(i64::MAX);
+            let labels = [("listener", name.as_str())];
+            ConstGauge::new(active).encode(shaking.encode_family(&labels)?)?;
+        }
+        let mut family = |name, help, label, of: fn(&ListenerTally) -> &Counts| {
+            let kind = MetricType::Counter;
+            let mut family = self.encoder.encode_descriptor(name, help, None, kind)?;
+            for (name, tally) in names.iter().zip(&tallies) {
+                for (word, n) in of(tally) {
+                    let labels = [("listener", name.as_str()), (label, *word)];
+                    page::count(&mut family, &labels, *n)?;
+                }
+            }
+            Ok(())
+        };
+        family(
+            "wharf_tls_handshakes",
+            "TLS handshakes that ended: full, resumed, or why they came to nothing",
+            "result",
+            |tally| &tally.handshakes,
+        )?;
+        family(
+            "wharf_http2_abuse",
+            "Connections ended for what their peers did with frames of HTTP/2",
+            "kind",
+            |tally| &tally.http2_abuse,
+        )
+    }
+
+    fn calls(&mut self, desk: &Desk) -> fmt::Result {
+        let methods = desk.running.grpc_calls().figures();
+        let mut ended = self.encoder.encode_descriptor(
+            "wharf_grpc_calls",
+            "gRPC calls that ended, by method and status",
+            None,
+            MetricType::Counter,
+        )?;
+        for method in &methods {
+            for (code, n) in Code::ALL.iter().zip(method.ended).filter(|(_, n)| *n > 0) {
+                let labels = [("method", &*method.method), ("code", code.as_str())];
+                page::count(&mut ended, &labels, n)?;
+            }
+        }
+        let mut durations = self.encoder.encode_descriptor(
+            "wharf_grpc_call_duration_seconds",
+            "From the head of a call to the last byte of its answer",
+            None,
+            MetricType::Histogram,
+        )?;
+        for method in methods.iter().filter(|method| method.count > 0) {
+            let mut below = 0;
+            let mut buckets: Vec<_> = method
+                .buckets
+                .iter()
+                .map(|(bound, n)| (bound.as_secs_f64(), n - std::mem::replace(&mut below, *n)))
+                .collect();
+            buckets.push((f64::INFINITY, method.count - below));
+            let (sum, count) = (method.sum.as_secs_f64(), method.count);
+            durations
+                .encode_family(&[("method", &*method.method)])?
+                .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, desk: &Desk) -> fmt::Result {
         let events = desk.registry().events().dropped() + desk.events.missed();
         self.total(
             "wharf_events_dropped",

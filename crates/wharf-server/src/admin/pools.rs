@@ -11,13 +11,18 @@ use wharf_http::HttpConnection;
 use wharf_pool::config::{Difference, Value as Setting};
 use wharf_pool::{Metrics, Pool, PoolName};
 
-use super::Desk;
 use super::fault::{Answer, Fault};
+use super::{Desk, own};
 use crate::config::{Problem, Problems, Written, change_of};
 
 /// `GET /pools`.
 pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Answer {
-    let pools: Vec<_> = desk.registry().all().iter().map(shown).collect();
+    let pools: Vec<_> = desk
+        .registry()
+        .all()
+        .iter()
+        .map(|pool| shown(pool, &desk))
+        .collect();
     Answer(json!({ "pools": pools }))
 }
 
@@ -26,7 +31,7 @@ pub(super) async fn show(
     State(desk): State<Arc<Desk>>,
     Path(name): Path<(String, String)>,
 ) -> Result<Answer, Fault> {
-    find(&desk, &name).map(|pool| Answer(shown(&pool)))
+    find(&desk, &name).map(|pool| Answer(shown(&pool, &desk)))
 }
 
 /// `PATCH` of the same: the whole change or none of it.
@@ -76,14 +81,14 @@ pub(super) fn difference(difference: &Difference) -> Value {
     })
 }
 
-fn shown(pool: &Pool<HttpConnection>) -> Value {
+fn shown(pool: &Pool<HttpConnection>, desk: &Desk) -> Value {
     let health = pool.health();
     let settings = pool.config().values();
     let config: Map<_, _> = settings
         .iter()
         .map(|(key, value)| (key.name.to_owned(), written(value)))
         .collect();
-    json!({
+    let mut shown = json!({
         "name": pool.name().as_str(),
         "direction": "inbound",
         "listener": pool.name().listener().as_str(),
@@ -100,7 +105,11 @@ fn shown(pool: &Pool<HttpConnection>) -> Value {
             "message": health.message,
         },
         "metrics": metrics(&pool.metrics()),
-    })
+    });
+    if let Value::Object(shown) = &mut shown {
+        own::add(shown, pool, desk);
+    }
+    shown
 }
 
 fn metrics(metrics: &Metrics) -> Value {

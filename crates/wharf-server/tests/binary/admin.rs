@@ -267,7 +267,7 @@ fn metrics_have_the_names_that_are_promised() {
         "wharf_pool_limit{",
         "wharf_pool_utilization_ratio{",
         "wharf_pool_status{",
-        "wharf_tls_handshakes_active ",
+        "wharf_tls_handshakes_active{",
         "wharf_events_dropped_total ",
         "wharf_requests_total{listener=\"web\",protocol=\"http\",status_class=\"2xx\"} 1\n",
     ] {

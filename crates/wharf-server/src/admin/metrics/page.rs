@@ -9,12 +9,14 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use wharf_pool::{Health, Metrics, PoolName};
+use wharf_pool::{CloseReason, Health, ListenerName, Metrics, PoolName};
 
 /// The metrics as they are written, one family after the other.
 pub(super) struct Page<'a> {
     pub(super) encoder: DescriptorEncoder<'a>,
     pub(super) pools: Vec<PoolReading>,
+    /// Every listener, and why connections ended there that had come to no pool.
+    pub(super) doors: Vec<(ListenerName, Vec<(CloseReason, u64)>)>,
 }
 
 /// One pool as it stands.
@@ -36,7 +38,11 @@ impl PoolReading {
     }
 
     /// The same with one more.
-    fn labels_and<'a>(&'a self, key: &'static str, value: &'a str) -> [(&'static str, &'a str); 3] {
+    pub(super) fn labels_and<'a>(
+        &'a self,
+        key: &'static str,
+        value: &'a str,
+    ) -> [(&'static str, &'a str); 3] {
         let [listener, protocol] = self.labels();
         [listener, protocol, (key, value)]
     }
@@ -145,6 +151,10 @@ impl Page<'_> {
     }
 }
 
-fn count(family: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, value: u64) -> fmt::Result {
+pub(super) fn count(
+    family: &mut MetricEncoder<'_>,
+    labels: &impl EncodeLabelSet,
+    value: u64,
+) -> fmt::Result {
     ConstCounter::new(value).encode(family.encode_family(labels)?)
 }
