@@ -1,5 +1,5 @@
 //! The HTTP/2 meter: any cut of both directions gives the same, and a reader that keeps all bytes
-//! finds the same frames, streams and boundaries.
+//! finds the same frames and streams.
 #![no_main]
 #![allow(dead_code, reason = "a target uses a part of the modules")]
 
@@ -8,10 +8,11 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../crates/wharf-http/src/http2"]
 mod http2 {
     pub(crate) mod meter;
+    pub(crate) mod oracle;
 }
 
 use http2::meter::Limits;
-use http2::meter::oracle::{Script, Side, check, play};
+use http2::oracle::{Script, Side, check, play};
 
 // The first byte says into what pieces the rest is cut. Then, again and again: who speaks (the
 // highest bit), how many bytes (the other 15), and these.

@@ -15,12 +15,17 @@ use std::hint::black_box;
 use tokio::time::Instant;
 use wharf_control::Timestamp;
 
-use http2::meter::{Limits, Meter, PREFACE};
+use http2::meter::{Limits, Meter};
 
 #[path = "../src/http2"]
 mod http2 {
     pub(crate) mod meter;
+    #[cfg(test)]
+    mod oracle;
 }
+
+/// What a client's bytes begin with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Runs of each kind; the median is told.
 const ROUNDS: usize = 9;

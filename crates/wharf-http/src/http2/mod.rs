@@ -7,12 +7,9 @@
 mod date;
 mod goaway;
 mod head;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "what the codec does itself goes next"
-)]
 mod meter;
+#[cfg(test)]
+mod oracle;
 mod reply;
 mod request;
 mod settings;

@@ -12,9 +12,6 @@ pub(super) struct Inbound {
     since: Timestamp,
     pub(super) walk: Walk,
     pub(super) block: Option<Block>,
-    /// The window of new streams, and the one that SETTINGS announce of which more is to come.
-    initial_window: [u32; 2],
-    pub(super) leaving: bool,
 }
 
 /// A header block of which more is to come.
@@ -30,7 +27,7 @@ pub(super) struct Block {
 enum Stage {
     /// So many bytes of the preface.
     Preface(usize),
-    /// Something that is none. What it is, hyper says.
+    /// Something that is none. What it is, the codec says.
     Foreign,
     /// The preface.
     Settings,
@@ -60,9 +57,6 @@ pub(crate) enum Owed {
     Frame,
 }
 
-/// RFC 9113 6.5.2.
-const SETTINGS_INITIAL_WINDOW_SIZE: u16 = 0x4;
-
 impl Inbound {
     pub(super) const fn new(now: Timestamp) -> Self {
         Self {
@@ -70,8 +64,6 @@ impl Inbound {
             since: now,
             walk: Walk::new(),
             block: None,
-            initial_window: [65_535; 2],
-            leaving: false,
         }
     }
 
@@ -98,24 +90,12 @@ impl Inbound {
         if self.has_preface() { rest } else { &[] }
     }
 
-    /// An entry of SETTINGS, which counts when they are complete.
-    pub(super) const fn setting(&mut self, id: u16, value: u32) {
-        if id == SETTINGS_INITIAL_WINDOW_SIZE {
-            self.initial_window[1] = value;
-        }
-    }
-
     /// SETTINGS are complete, and with the first of them the beginning.
     pub(super) const fn settings(&mut self) {
         self.stage = Stage::Begun;
-        self.initial_window[0] = self.initial_window[1];
     }
 
-    pub(super) const fn initial_window(&self) -> u32 {
-        self.initial_window[0]
-    }
-
-    pub(super) const fn has_preface(&self) -> bool {
+    const fn has_preface(&self) -> bool {
         matches!(self.stage, Stage::Settings | Stage::Begun)
     }
 

@@ -22,7 +22,7 @@ impl Meter {
             Kind::Reset => self.reset(header.stream, now),
             Kind::Settings => self.settings(header),
             Kind::Ping if header.has(FrameHeader::ACK) => {
-                if !self.outbound.ping_acknowledged(frame) {
+                if !self.outbound.ping_acknowledged() {
                     self.score.charge(Http2Abuse::PingAckFlood, 1);
                 }
             }
@@ -34,10 +34,7 @@ impl Meter {
             Kind::Priority | Kind::PriorityUpdate => {
                 self.score.charge(Http2Abuse::PriorityFlood, 1);
             }
-            Kind::GoAway => {
-                self.inbound.leaving = true;
-                self.score.charge(Http2Abuse::GoAwayFlood, 1);
-            }
+            Kind::GoAway => self.score.charge(Http2Abuse::GoAwayFlood, 1),
             Kind::PushPromise | Kind::Unknown(_) => {
                 self.score.charge(Http2Abuse::UnknownFlood, 1);
             }

@@ -35,11 +35,6 @@ impl Stream {
         self.sides & Self::ANSWERED != 0
     }
 
-    /// Whether the request is complete.
-    pub(crate) const fn is_asked(self) -> bool {
-        self.sides & Self::PEER_ENDED != 0
-    }
-
     /// For how many milliseconds the stream has been open.
     pub(crate) fn age_ms(self, now: Timestamp) -> u32 {
         millis(now).wrapping_sub(self.opened)
@@ -66,18 +61,13 @@ impl Streams {
         self.open
     }
 
-    /// A stream, if it is open.
-    pub(crate) fn get(&self, number: u32) -> Option<Stream> {
-        self.find(number).map(|at| self.slots[at])
-    }
-
     /// Opens a stream that is not open.
     ///
     /// # Errors
     ///
     /// When as many are open as the table was made for. Then nothing has changed.
     pub(crate) fn open_stream(&mut self, number: u32, now: Timestamp) -> Result<(), Full> {
-        if self.open >= self.most {
+        if self.open() >= self.most {
             return Err(Full);
         }
         if (self.open + 1) * 4 > self.slots.len() * 3 {

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::http2::meter::frame::{FrameHeader, Kind, PREFACE};
+use crate::http2::meter::frame::{ErrorCode, FrameHeader, Kind, PREFACE};
 
 mod abuse;
 mod facts;
@@ -20,15 +20,34 @@ const END_STREAM: u8 = FrameHeader::END_STREAM;
 const END_HEADERS: u8 = FrameHeader::END_HEADERS;
 const ACK: u8 = FrameHeader::ACK;
 
+/// A stream or a connection ends that nobody wants any more, for no fault.
+const CANCEL: [u8; 4] = [0, 0, 0, 8];
+
 /// A frame.
 fn frame(kind: Kind, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let header = FrameHeader {
-        length: u32::try_from(payload.len()).expect("short"),
-        kind,
-        flags,
-        stream,
-    };
-    [&header.render(), payload].concat()
+    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+    let mut bytes = length[1..].to_vec();
+    bytes.extend([code(kind), flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+fn code(kind: Kind) -> u8 {
+    match kind {
+        Kind::Data => 0x0,
+        Kind::Headers => 0x1,
+        Kind::Priority => 0x2,
+        Kind::Reset => 0x3,
+        Kind::Settings => 0x4,
+        Kind::PushPromise => 0x5,
+        Kind::Ping => 0x6,
+        Kind::GoAway => 0x7,
+        Kind::WindowUpdate => 0x8,
+        Kind::Continuation => 0x9,
+        Kind::PriorityUpdate => 0x10,
+        Kind::Unknown(code) => code,
+    }
 }
 
 /// A connection with its meter, and the time.
@@ -96,8 +115,7 @@ impl Connection {
     }
 
     fn reset(&mut self, stream: u32) {
-        let code = ErrorCode::CANCEL.0.to_be_bytes();
-        self.client(&frame(Kind::Reset, 0, stream, &code));
+        self.client(&frame(Kind::Reset, 0, stream, &CANCEL));
     }
 
     fn ping(&mut self) {

@@ -1,8 +1,7 @@
 //! [`Walk`]: from frame to frame through one direction of a connection.
 //!
-//! It looks at the nine bytes of each header and at no more of the payload than [`Prefix`] and the
-//! entries of SETTINGS; the rest is skipped. What it finds depends on the bytes alone, not on how
-//! they were cut.
+//! It looks at the nine bytes of each header and at no more of the payload than [`Prefix`]; the rest is
+//! skipped. What it finds depends on the bytes alone, not on how they were cut.
 
 use wharf_control::Timestamp;
 
@@ -15,7 +14,7 @@ pub(crate) struct Walk {
     inside: Option<FrameHeader>,
     /// Bytes of its payload still to come.
     left: u32,
-    /// Part of a header, of a [`Prefix`] or of an entry of SETTINGS.
+    /// Part of a header or of a [`Prefix`].
     gathered: [u8; HEADER],
     have: usize,
     begun: Timestamp,
@@ -24,20 +23,8 @@ pub(crate) struct Walk {
 /// The first bytes of a payload, zeros where it is shorter.
 pub(crate) type Prefix = [u8; PREFIX];
 
-/// PING's payload, and all that is looked at of any other.
-const PREFIX: usize = 8;
-
-/// The length of an entry of SETTINGS (RFC 9113 6.5.1).
-const ENTRY: usize = 6;
-
-/// What [`Walk::step`] has come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// An entry of a SETTINGS frame that goes on.
-    Setting { id: u16, value: u32 },
-    /// The end of a frame.
-    Frame(Frame),
-}
+/// An error code, and all that is looked at of any other.
+const PREFIX: usize = 4;
 
 /// A frame that is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +34,11 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Takes a frame that is there as a whole, and has no entries: nearly all are such.
+    /// Takes a frame that is there as a whole: nearly all are such.
     #[inline]
     fn whole(bytes: &mut &[u8]) -> Option<Self> {
         let (header, rest) = bytes.split_first_chunk()?;
         let header = FrameHeader::parse(header);
-        if header.has_entries() {
-            return None;
-        }
         let (payload, rest) = rest.split_at_checked(header.length as usize)?;
         *bytes = rest;
         let prefix = if let Some(prefix) = payload.first_chunk() {
@@ -69,10 +53,9 @@ impl Frame {
         Some(Self { header, prefix })
     }
 
-    /// The first four bytes of the payload: a code, an increment.
+    /// The beginning of the payload as a number: the code of `RST_STREAM`.
     pub(crate) const fn number(&self) -> u32 {
-        let [a, b, c, d, ..] = self.prefix;
-        u32::from_be_bytes([a, b, c, d])
+        u32::from_be_bytes(self.prefix)
     }
 
     /// Bytes of what the frame is there to carry: of DATA without padding, of a header block
@@ -115,27 +98,24 @@ impl Walk {
         }
     }
 
-    /// Takes bytes from the front of `bytes` up to the next thing of note; `None` when all are
-    /// taken and nothing more is complete.
+    /// Takes bytes from the front of `bytes` up to the end of a frame; `None` when all are taken and
+    /// nothing more is complete.
     #[inline]
-    pub(crate) fn step(&mut self, bytes: &mut &[u8], now: Timestamp) -> Option<Step> {
+    pub(crate) fn step(&mut self, bytes: &mut &[u8], now: Timestamp) -> Option<Frame> {
         if self.at_boundary()
             && let Some(frame) = Frame::whole(bytes)
         {
             self.begun = now;
-            return Some(Step::Frame(frame));
+            return Some(frame);
         }
         self.piecemeal(bytes, now)
     }
 
-    fn piecemeal(&mut self, bytes: &mut &[u8], now: Timestamp) -> Option<Step> {
+    fn piecemeal(&mut self, bytes: &mut &[u8], now: Timestamp) -> Option<Frame> {
         let header = match self.inside {
             Some(header) => header,
             None => self.header(bytes, now)?,
         };
-        if header.has_entries() {
-            return self.settings(header, bytes);
-        }
         self.payload(header, bytes)
     }
 
@@ -196,7 +176,7 @@ impl Walk {
         Some(header)
     }
 
-    fn payload(&mut self, header: FrameHeader, bytes: &mut &[u8]) -> Option<Step> {
+    fn payload(&mut self, header: FrameHeader, bytes: &mut &[u8]) -> Option<Frame> {
         let wanted = PREFIX.min(header.length as usize);
         if self.have < wanted {
             let before = self.have;
@@ -212,34 +192,12 @@ impl Walk {
         (self.left == 0).then(|| self.end(header))
     }
 
-    fn settings(&mut self, header: FrameHeader, bytes: &mut &[u8]) -> Option<Step> {
-        if self.left == 0 {
-            return Some(self.end(header));
-        }
-        // A last entry that is cut short is malformed, and no entry.
-        let wanted = ENTRY.min(self.have + self.left as usize);
-        let before = self.have;
-        let whole = self.gather(wanted, bytes);
-        self.left -= narrow(self.have - before);
-        if !whole {
-            return None;
-        }
-        if wanted < ENTRY {
-            return Some(self.end(header));
-        }
-        self.have = 0;
-        let entry = &self.gathered;
-        Some(Step::Setting {
-            id: u16::from_be_bytes([entry[0], entry[1]]),
-            value: u32::from_be_bytes([entry[2], entry[3], entry[4], entry[5]]),
-        })
-    }
-
-    fn end(&mut self, header: FrameHeader) -> Step {
+    fn end(&mut self, header: FrameHeader) -> Frame {
         self.inside = None;
         self.have = 0;
-        let [prefix @ .., _] = self.gathered;
-        Step::Frame(Frame { header, prefix })
+        let [a, b, c, d, ..] = self.gathered;
+        let prefix = [a, b, c, d];
+        Frame { header, prefix }
     }
 
     /// Gathers up to `wanted` bytes; whether they are there.

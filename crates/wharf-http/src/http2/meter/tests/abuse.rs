@@ -158,8 +158,8 @@ fn resets_of_our_own_accord_are_nobodys_fault() {
     let mut connection = Connection::open();
     for _ in 0..10_000 {
         let stream = connection.ask(END_STREAM);
-        for code in [ErrorCode::NO_ERROR, ErrorCode::CANCEL, ErrorCode(2)] {
-            connection.server(&frame(Kind::Reset, 0, stream, &code.0.to_be_bytes()));
+        for code in [[0; 4], CANCEL, [0, 0, 0, 2]] {
+            connection.server(&frame(Kind::Reset, 0, stream, &code));
         }
     }
     assert!(connection.is_fine());

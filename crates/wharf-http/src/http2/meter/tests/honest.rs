@@ -189,7 +189,7 @@ fn trailers_without_fields_are_borne() {
         connection.answer(stream, 0);
     }
     assert!(connection.is_fine());
-    assert_eq!(connection.meter.open_streams(), 0);
+    assert_eq!(connection.meter.tally().open, 0);
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn two_hundred_requests_before_the_limit_is_known_are_borne() {
         connection.server(&frame(Kind::Reset, 0, *stream, &[0, 0, 0, 7]));
     }
     assert!(connection.is_fine());
-    assert_eq!(connection.meter.open_streams(), 100);
+    assert_eq!(connection.meter.tally().open, 100);
 }
 
 #[test]

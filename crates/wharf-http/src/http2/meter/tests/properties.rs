@@ -2,7 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::http2::meter::oracle::{Script, Side, check, play};
+use crate::http2::oracle::{Script, Side, check, play};
 
 fn any_kind() -> impl Strategy<Value = Kind> {
     prop_oneof![
