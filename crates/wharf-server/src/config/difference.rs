@@ -238,6 +238,32 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_reloads_says_the_same() {
+        const PAGE: &str = include_str!("../../../../docs/reload.md");
+        let tables = [
+            crate::config::ServerSettings::KEYS,
+            crate::config::groups::AdminSettings::KEYS,
+            crate::config::LogSettings::KEYS,
+            crate::config::ProcessLimits::KEYS,
+            wharf_http::TcpSettings::KEYS,
+            wharf_pool::config::CommonSettings::KEYS,
+            wharf_http::HttpSettings::KEYS,
+            wharf_http::Http2Settings::KEYS,
+            wharf_http::GrpcSettings::KEYS,
+            &[ADDRESS, PROTOCOLS, TLS, PROXY_PROTOCOL],
+        ];
+        let waits = |key: &&Key| key.applies != Applies::Now;
+        for key in tables.into_iter().flatten().filter(waits) {
+            let (name, effect) = (
+                format!("{}`", key.name),
+                format!("`{}`", key.applies.as_str()),
+            );
+            let says = |row: &str| row.contains(&name) && row.contains(&effect);
+            assert!(PAGE.lines().any(says), "{name} {effect}");
+        }
+    }
+
+    #[test]
     fn a_listener_that_comes_or_goes_is_one_difference() {
         assert_eq!(
             told("", OTHER),
