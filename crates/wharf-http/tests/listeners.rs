@@ -266,6 +266,41 @@ async fn two_listeners_exchange_their_addresses() {
 }
 
 #[tokio::test]
+async fn a_protocol_goes_and_the_others_stay() {
+    let with = |protocols: &[Protocol]| {
+        let setup = setup("a", "127.0.0.1:0");
+        let pool =
+            |setup: ListenerSetup, protocol: &Protocol| setup.pool(*protocol, protocol.defaults());
+        protocols.iter().fold(setup, pool)
+    };
+    let both = with(&[Protocol::Http, Protocol::Http2]);
+    let server = Server::builder().listener(both, app());
+    let running = server.start().await.expect("it starts");
+    let address = address_of(&running, "a");
+    let mut stays = Peer::connect(address).await;
+    assert_eq!(stays.get("/hello").await.status, 200);
+    let mut leaves = Peer::connect(address).await;
+    // The preface, empty SETTINGS, and their acknowledgement.
+    leaves
+        .send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0")
+        .await;
+    let http2: PoolName = "a/http2".parse().expect("it is a name");
+    let pool = running.registry().get(&http2).expect("it is there");
+    eventually(|| pool.active() == 1, || "it is not in the pool".to_owned()).await;
+    let change = running.change().listener(with(&[Protocol::Http]), app());
+    change.apply().await.expect("the address is its own");
+    assert_eq!(address_of(&running, "a"), address);
+    leaves.closed(Duration::from_secs(10)).await;
+    eventually(
+        || running.registry().get(&http2).is_none(),
+        || "the pool is not forgotten".to_owned(),
+    )
+    .await;
+    assert!(!stays.get("/hello").await.is_last());
+    assert_eq!(Peer::connect(address).await.get("/hello").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_server_that_drains_opens_nothing() {
     let running = start().await;
     running.drain().await;

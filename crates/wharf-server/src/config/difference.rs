@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use wharf_http::Protocol;
 use wharf_pool::config::{Applies, Key, Settings, Value};
 
 use super::groups::{ADDRESS, PROTOCOLS, PROXY_PROTOCOL, ROUTES, TLS};
@@ -72,8 +73,14 @@ impl Flat {
         flat.table("admin", config.admin.settings.values());
         flat.table("log", config.log.values());
         flat.table("limits", config.limits.values());
+        let has =
+            |listener: &ListenerConfig, wanted| listener.pools.iter().any(|(p, _)| *p == wanted);
         for listener in &config.listeners {
             flat.listener(listener);
+            if has(listener, Protocol::Grpc) && !has(listener, Protocol::Http2) {
+                let frames = format!("listener.{}.pools.grpc.http2", listener.name);
+                flat.table(&frames, config.http2().values());
+            }
         }
         if !config.routes.is_empty() {
             let routes = config.routes.iter().map(|route| Value::text(shown(route)));
@@ -141,7 +148,7 @@ impl Flat {
             ["listener", name, key] if key != ADDRESS.name => {
                 !self.has(&format!("listener.{name}."))
             }
-            ["listener", name, "pools", protocol, _] => {
+            ["listener", name, "pools", protocol, ..] => {
                 !self.has(&format!("listener.{name}.pools.{protocol}."))
             }
             _ => false,
@@ -261,6 +268,23 @@ mod tests {
             let says = |row: &str| row.contains(&name) && row.contains(&effect);
             assert!(PAGE.lines().any(says), "{name} {effect}");
         }
+    }
+
+    #[test]
+    fn without_a_pool_for_http2_that_of_grpc_has_its_frames_from_the_base() {
+        let only = "[[listener]]\nname = 'g'\naddress = '[::1]:3'\nprotocols = ['grpc']\n";
+        let new = format!("{only}[pools.http2]\nmax_concurrent_streams = 9\n");
+        let expected = "listener.g.pools.grpc.http2.max_concurrent_streams 100 9 next_connection";
+        assert_eq!(told(only, &new), [expected]);
+    }
+
+    #[test]
+    fn a_protocol_that_goes_is_one_difference() {
+        let with = |protocols: &str| {
+            format!("[[listener]]\nname = 'g'\naddress = '[::1]:3'\nprotocols = [{protocols}]\n")
+        };
+        let expected = r#"listener.g.protocols ["http", "http2"] ["http"] next_connection"#;
+        assert_eq!(told(&with("'http', 'http2'"), &with("'http'")), [expected]);
     }
 
     #[test]
