@@ -103,6 +103,17 @@ impl Meter {
         }
     }
 
+    /// Whether a frame of our own may be sent now: what was sent is whole frames, our SETTINGS are among
+    /// it, and no header block is open.
+    pub(crate) fn at_boundary(&self) -> bool {
+        self.outbound.at_boundary()
+    }
+
+    /// The highest stream that the client has opened: the one to name in a GOAWAY.
+    pub(crate) const fn last_stream(&self) -> u32 {
+        self.tally.last_stream
+    }
+
     /// How the peer stands. It only ever gets worse.
     pub(crate) const fn standing(&self) -> Standing {
         self.score.standing()

@@ -14,6 +14,19 @@ pub(super) struct Outbound {
     since: Timestamp,
     /// PINGs without an acknowledgement.
     pings: u32,
+    /// What has gone.
+    stage: Stage,
+}
+
+/// How far what has gone has come, as far as a frame of our own has to fit in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing: our SETTINGS come first.
+    Silent,
+    /// Whole frames, and no header block is open.
+    Between,
+    /// HEADERS or CONTINUATION, and the CONTINUATION that must follow has not.
+    InBlock,
 }
 
 impl Outbound {
@@ -23,7 +36,13 @@ impl Outbound {
             settings: 0,
             since: Timestamp::ZERO,
             pings: 0,
+            stage: Stage::Silent,
         }
+    }
+
+    /// Whether a frame of our own may follow what has gone.
+    pub(super) fn at_boundary(&self) -> bool {
+        self.stage == Stage::Between && self.walk.at_boundary()
     }
 
     /// Since when SETTINGS of ours are unacknowledged.
@@ -37,6 +56,15 @@ impl Outbound {
 
     /// Notes a frame that was sent.
     pub(super) const fn passed(&mut self, header: FrameHeader, now: Timestamp) {
+        let of_block = matches!(
+            header.kind,
+            Kind::Headers | Kind::PushPromise | Kind::Continuation
+        );
+        self.stage = if of_block && !header.has(FrameHeader::END_HEADERS) {
+            Stage::InBlock
+        } else {
+            Stage::Between
+        };
         if header.has(FrameHeader::ACK) {
             return;
         }
