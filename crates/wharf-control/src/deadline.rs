@@ -10,6 +10,8 @@ use crate::Timestamp;
 pub enum Wait {
     /// The next request, with nothing in flight.
     NextRequest,
+    /// The moment at which an idle connection gives up what it can do without.
+    Rest,
     /// The end of the first request head, since the accept.
     FirstRequest,
     /// The end of a request head, since its first byte.

@@ -24,10 +24,10 @@ use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, TICK, Timestamp, 
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
-use crate::proxy;
 use crate::transport::Transport;
 use conversation::{Conversation, End, Judgement, Look};
 use goodbye::Goodbye;
+use version::{Opened, Spoken, Version};
 
 /// One poll in so many is timed, for the processor share of a pool.
 const SAMPLE: u32 = 64;
@@ -37,7 +37,7 @@ const SAMPLE: u32 = 64;
 /// # Cancel safety
 ///
 /// Dropped, the connection is cut: its slot is given back with its bytes.
-pub(crate) async fn drive<T, S>(mut io: Tracked<T, HttpConnection>, app: S, shared: Arc<Context>)
+pub(crate) async fn drive<T, S>(io: Tracked<T, HttpConnection>, app: S, shared: Arc<Context>)
 where
     T: Transport,
     S: App,
@@ -48,12 +48,23 @@ where
         Some(command) => handle.begin_close(command.reason()),
         None => {}
     }
-    match proxy::announced(&mut io, &shared).await {
-        Ok(early) => version::serve(io, early, app, shared).await,
-        Err(reason) => {
-            handle.conclude(reason);
-            io.get_ref().reset_on_drop();
-        }
+    drop(handle);
+    // On the heap, so that what only the beginning needs is gone afterwards.
+    match Box::pin(version::open(io, &shared)).await {
+        Some(Spoken::Plain(opened)) => serve(opened, app, shared).await,
+        Some(Spoken::Secured(opened)) => serve(opened, app, shared).await,
+        None => {}
+    }
+}
+
+async fn serve<T, S>(opened: Opened<T>, app: S, shared: Arc<Context>)
+where
+    T: Transport,
+    S: App,
+{
+    match opened.version {
+        Version::Http1 => http1::serve(opened, app, shared).await,
+        Version::Http2 => http2::serve(opened, app, shared).await,
     }
 }
 
@@ -113,6 +124,7 @@ impl<'a> Driver<'a> {
             match self.judge(talk) {
                 Judgement::Wait => return Poll::Pending,
                 Judgement::PollAgain => {}
+                Judgement::Park => return Poll::Ready(End::parked()),
                 Judgement::Finish(reason) => self.handle.begin_close(reason),
                 Judgement::End(end) => {
                     talk.give_up();

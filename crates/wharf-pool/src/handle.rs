@@ -207,6 +207,24 @@ impl<C: Connection> ConnectionHandle<C> {
         self.reserve_move(pool).map(MoveReservation::commit)
     }
 
+    /// The same, without counting that it was kept out: it may be tried again.
+    ///
+    /// # Errors
+    ///
+    /// As [`ConnectionHandle::enter`].
+    pub fn try_enter(&self, pool: &Pool<C>) -> Result<(), RejectReason> {
+        MoveReservation::attempt(&self.entry, pool).map(MoveReservation::commit)
+    }
+
+    /// Takes the connection into `pool` as soon as that has room for it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it holds nothing, and the connection is where it was.
+    pub async fn enter_when_free(&self, pool: &Pool<C>) {
+        self.entry.shared.wait_for(|| self.try_enter(pool)).await;
+    }
+
     /// Takes a slot in `pool`, for a connection that will perhaps move there. The rate and the share
     /// of its source are charged at once.
     ///
@@ -215,7 +233,7 @@ impl<C: Connection> ConnectionHandle<C> {
     /// The limit that keeps it out, or [`RejectReason::Invalid`] if the connection says that it
     /// cannot enter, or if the pool is another listener's.
     pub fn reserve_move(&self, pool: &Pool<C>) -> Result<MoveReservation<C>, RejectReason> {
-        MoveReservation::take(Arc::clone(&self.entry), pool.clone())
+        MoveReservation::take(&self.entry, pool)
     }
 
     /// Charges the connection to the source that a trusted proxy announced, in place of whom it was

@@ -26,19 +26,19 @@ pub struct MoveReservation<C: Connection = ()> {
 }
 
 impl<C: Connection> MoveReservation<C> {
-    pub(crate) fn take(entry: Arc<Entry<C>>, target: Pool<C>) -> Result<Self, RejectReason> {
-        match Self::charge(&entry, &target) {
-            Ok(account) => Ok(Self {
-                entry,
-                target,
-                account,
-                used: false,
-            }),
-            Err(reason) => {
-                target.reject(reason);
-                Err(reason)
-            }
-        }
+    pub(crate) fn take(entry: &Arc<Entry<C>>, target: &Pool<C>) -> Result<Self, RejectReason> {
+        Self::attempt(entry, target).inspect_err(|reason| target.reject(*reason))
+    }
+
+    /// The same without counting a failure: it may be tried again.
+    pub(crate) fn attempt(entry: &Arc<Entry<C>>, target: &Pool<C>) -> Result<Self, RejectReason> {
+        let account = Self::charge(entry, target)?;
+        Ok(Self {
+            entry: Arc::clone(entry),
+            target: target.clone(),
+            account,
+            used: false,
+        })
     }
 
     fn charge(entry: &Entry<C>, target: &Pool<C>) -> Result<AccountId, RejectReason> {

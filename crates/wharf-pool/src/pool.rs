@@ -6,6 +6,7 @@ mod reject;
 mod report;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,7 +28,7 @@ use crate::metrics::Stripes;
 use crate::place::Place;
 use crate::shared::{Clock, Shared};
 use crate::slot::{Charge, Slot};
-use crate::{CloseReason, ConnId, PoolName, RejectReason};
+use crate::{CloseReason, ConnId, PoolName, RejectReason, reclaim};
 use health::Watch;
 use reject::Rejections;
 
@@ -108,6 +109,13 @@ impl<C: Connection> Pool<C> {
     /// Its name.
     pub fn name(&self) -> &PoolName {
         &self.inner.name
+    }
+
+    /// Asks idle connections of the pool to leave for `at_most` others, one of them from `address`;
+    /// returns how many were asked.
+    pub fn make_room(&self, address: IpAddr, at_most: usize) -> usize {
+        let here = |place: &Place<C>| place.is_in(&self.inner);
+        reclaim::make_room(self.shared(), here, address, at_most)
     }
 
     /// The configuration in force.

@@ -81,6 +81,8 @@ pub(super) enum Judgement {
     PollAgain,
     /// The connection is to finish.
     Finish(CloseReason),
+    /// The codec is to be put away until something comes.
+    Park,
     /// Serving is over.
     End(End),
 }
@@ -109,6 +111,8 @@ pub(super) enum LastWord {
     Cut,
     /// Nothing yet: the bytes belong to another protocol now.
     Upgraded,
+    /// Nothing: the connection goes on without a codec.
+    Parked,
 }
 
 /// The last answer on an HTTP/1 connection, which no handler makes.
@@ -134,6 +138,15 @@ impl End {
         Self {
             reason,
             last: LastWord::Cut,
+        }
+    }
+
+    /// The connection is idle, and its codec is put away.
+    pub(super) fn parked() -> Self {
+        Self {
+            // It ends nothing.
+            reason: CloseReason::Completed,
+            last: LastWord::Parked,
         }
     }
 

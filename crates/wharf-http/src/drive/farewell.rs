@@ -32,7 +32,9 @@ pub(super) async fn say<W: Wire>(
 /// Says the last word and closes, without the wire.
 pub(super) async fn close<T: Transport>(io: &mut Tracked<T, HttpConnection>, last: LastWord) {
     let linger = match last {
-        LastWord::Cut | LastWord::Upgraded => return io.get_ref().reset_on_drop(),
+        LastWord::Cut | LastWord::Upgraded | LastWord::Parked => {
+            return io.get_ref().reset_on_drop();
+        }
         LastWord::Gone => {
             // Only the end of our direction: the peer has asked for it, or has left.
             // A peer that is gone already has nothing to be told.
@@ -58,7 +60,8 @@ pub(super) async fn close<T: Transport>(io: &mut Tracked<T, HttpConnection>, las
     if !matches!(timeout_at(until, io.shutdown()).await, Ok(Ok(()))) {
         return;
     }
-    let mut discarded = [0; 4096];
+    // On the heap: in the task, every connection would hold it from its first byte on.
+    let mut discarded = vec![0; 4096];
     while let Ok(Ok(1..)) = timeout_at(until, io.read(&mut discarded)).await {}
 }
 

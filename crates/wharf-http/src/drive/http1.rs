@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
-use wharf_control::Wait;
-use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, Tracked};
+use wharf_control::{Deadline, Wait, earliest};
+use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, TICK};
 
 use super::conversation::{
     Answer, Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing,
 };
+use super::version::Opened;
 use super::{Driver, Fuse, farewell, tunnel};
 use crate::app::App;
 use crate::connection::HttpConnection;
@@ -27,16 +28,14 @@ use crate::wire::Wire as _;
 const BUFFER: usize = 64 * 1024;
 
 /// Serves HTTP/1.1 to the end of the connection.
-pub(super) async fn serve<T, S>(
-    io: Tracked<T, HttpConnection>,
-    early: Vec<u8>,
-    pool: Pool<HttpConnection>,
-    app: S,
-    shared: Arc<Context>,
-) where
+pub(super) async fn serve<T, S>(opened: Opened<T>, app: S, shared: Arc<Context>)
+where
     T: Transport,
     S: App,
 {
+    let Opened {
+        io, early, pool, ..
+    } = opened;
     let handle = io.handle().clone();
     let settings = Settings::of(&pool);
     let wire = SharedWire::new(Wire::new(io, Arc::clone(&shared.clock), settings, early));
@@ -64,41 +63,51 @@ where
 {
     let context = Arc::clone(&shared);
     let mut driver = Driver::new(handle, &context);
-    // Until there is a request to parse, hyper and its buffers are not there either: a connection
-    // that says nothing costs its record and its task.
-    let first = pin!(poll_fn(|cx| wire.lock().poll_request(cx).map(Ok)));
-    let mut talk = Talk {
-        wire,
-        handle,
-        pool: &pool,
-        codec: first,
-    };
-    let waited = poll_fn(|cx| driver.poll(cx, &mut talk)).await;
-    if !wire.lock().is_to_be_served() {
-        return waited;
+    let link = Arc::new(Link {
+        handle: handle.clone(),
+        pool,
+        shared,
+    });
+    loop {
+        // Until there is a request to parse, hyper and its buffers are not there: a connection that
+        // says nothing costs its record and its task.
+        let first = pin!(poll_fn(|cx| wire.lock().poll_request(cx).map(Ok)));
+        let mut talk = Talk {
+            wire,
+            link: &link,
+            codec: first,
+            parks: false,
+        };
+        let waited = poll_fn(|cx| driver.poll(cx, &mut talk)).await;
+        if !wire.lock().is_to_be_served() {
+            return waited;
+        }
+        // The settings that are in force now: what has changed reaches connections that were idle.
+        let settings = wire.lock().settings;
+        let service = Watched {
+            app: app.clone(),
+            wire: wire.clone(),
+            link: Arc::clone(&link),
+        };
+        let io = TokioIo::new(wire.clone());
+        let codec = builder(&settings)
+            .serve_connection(io, service)
+            .with_upgrades();
+        // On the heap, so that an idle connection gives it back with hyper's buffers.
+        let mut codec = Box::pin(codec);
+        let mut talk = Talk {
+            wire,
+            link: &link,
+            codec: codec.as_mut(),
+            parks: true,
+        };
+        let end = poll_fn(|cx| driver.poll(cx, &mut talk)).await;
+        if end.last != LastWord::Parked {
+            return end;
+        }
+        drop(codec);
+        wire.lock().parked();
     }
-    let settings = wire.lock().settings;
-    let service = Watched {
-        app,
-        wire: wire.clone(),
-        link: Arc::new(Link {
-            handle: handle.clone(),
-            pool: pool.clone(),
-            shared,
-        }),
-    };
-    let io = TokioIo::new(wire.clone());
-    let codec = builder(&settings)
-        .serve_connection(io, service)
-        .with_upgrades();
-    let codec = pin!(codec);
-    let mut talk = Talk {
-        wire,
-        handle,
-        pool: &pool,
-        codec,
-    };
-    poll_fn(|cx| driver.poll(cx, &mut talk)).await
 }
 
 /// hyper keeps no time, and takes only what the meter has passed.
@@ -133,10 +142,15 @@ impl From<Violation> for Answer {
 /// One HTTP/1 connection; the codec is hyper, or what waits for the first request.
 struct Talk<'a, T: Transport, F> {
     wire: &'a SharedWire<T>,
-    handle: &'a ConnectionHandle<HttpConnection>,
-    pool: &'a Pool<HttpConnection>,
+    link: &'a Link,
     codec: Pin<&'a mut F>,
+    /// Whether the codec is worth putting away.
+    parks: bool,
 }
+
+/// How long a connection is idle before its codec is put away: one that asks again and again keeps it,
+/// since to make it costs a tenth of a request.
+const REST: Duration = TICK;
 
 impl<T, F> Conversation for Talk<'_, T, F>
 where
@@ -144,7 +158,7 @@ where
     F: Future<Output = Result<(), hyper::Error>>,
 {
     fn pool(&self) -> &Pool<HttpConnection> {
-        self.pool
+        &self.link.pool
     }
 
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<End> {
@@ -155,15 +169,18 @@ where
         let (reason, last) = if result.is_ok() && wire.is_tunnel() {
             (CloseReason::Completed, LastWord::Upgraded)
         } else {
-            (reason_of(&result, &wire.fate, self.handle), finished(&wire))
+            (
+                reason_of(&result, &wire.fate, &self.link.handle),
+                finished(&wire),
+            )
         };
         Poll::Ready(End { reason, last })
     }
 
     fn facts(&mut self, look: &Look) -> Facts {
         let mut wire = self.wire.lock();
-        if wire.settings.generation != self.pool.generation() {
-            wire.settings = Settings::of(self.pool);
+        if wire.settings.generation != self.link.pool.generation() {
+            wire.settings = Settings::of(&self.link.pool);
         }
         if wire.exchange.is_writing() && look.at_peer {
             wire.look_at_peer(0);
@@ -178,11 +195,16 @@ where
             None if exchange.is_silent() => Standing::Silent,
             None => Standing::Busy,
         };
+        let rest = if self.parks && wire.is_parkable() {
+            Deadline::new(Wait::Rest, exchange.idle_since(), Some(REST))
+        } else {
+            None
+        };
         Facts {
             demand: violation.map(|violation| Judgement::End(on_violation(violation, &wire))),
             blocked: exchange.is_writing(),
             standing,
-            deadline: exchange.deadline(&wire.settings.timeouts),
+            deadline: earliest([rest, exchange.deadline(&wire.settings.timeouts)]),
             max_age: wire.settings.max_age,
         }
     }
@@ -203,6 +225,7 @@ where
             }
         };
         Judgement::End(match wait {
+            Wait::Rest => return Judgement::Park,
             Wait::NextRequest => End::half_close(CloseReason::Idle),
             Wait::FirstRequest if wire.exchange.in_head() => tell(
                 "the request came too late",

@@ -12,9 +12,10 @@ use h2::{Ping, PingPong, Reason, RecvStream};
 use http::{Request, StatusCode};
 use tokio_util::task::TaskTracker;
 use wharf_control::{Deadline, Wait, earliest};
-use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, RejectReason, Timestamp, Tracked};
+use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, RejectReason, Timestamp};
 
 use super::conversation::{Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing};
+use super::version::Opened;
 use super::{Driver, Fuse, farewell};
 use crate::app::App;
 use crate::connection::HttpConnection;
@@ -38,16 +39,14 @@ const SETTINGS_TIMEOUT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Serves HTTP/2 to the end of the connection.
-pub(super) async fn serve<T, S>(
-    io: Tracked<T, HttpConnection>,
-    early: Vec<u8>,
-    pool: Pool<HttpConnection>,
-    app: S,
-    shared: Arc<Context>,
-) where
+pub(super) async fn serve<T, S>(opened: Opened<T>, app: S, shared: Arc<Context>)
+where
     T: Transport,
     S: App,
 {
+    let Opened {
+        io, early, pool, ..
+    } = opened;
     let handle = io.handle().clone();
     let http2 = shared.http2();
     let settings = Settings::of(&pool, &http2);
@@ -449,7 +448,7 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
             Wait::Peer => Judgement::End(End::cut(CloseReason::StreamIdle)),
             Wait::ReadRate => Judgement::End(End::cut(CloseReason::SlowReader)),
             // A wait that this protocol does not know: it cannot have been asked for.
-            Wait::BodyRate | _ => Judgement::Wait,
+            Wait::BodyRate | Wait::Rest | _ => Judgement::Wait,
         }
     }
 

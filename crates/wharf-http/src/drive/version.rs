@@ -1,18 +1,18 @@
 //! What a connection speaks: by ALPN, else by its first bytes; and the pool that it comes to with that.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wharf_pool::config::WhenFull;
 use wharf_pool::{CloseReason, ConnectionHandle, Pool, RejectReason, Tracked};
 
 use super::conversation::{Answer, LINGER, LastWord};
-use super::{farewell, http1, http2};
-use crate::app::App;
+use super::{farewell, http2};
 use crate::connection::HttpConnection;
 use crate::context::Context;
 use crate::patience::within;
-use crate::tls::{Acceptor, Alpn, HandshakeError, Handshaken, Refused};
+use crate::proxy;
+use crate::tls::{Acceptor, Alpn, HandshakeError, Handshaken, Refused, TlsStream};
 use crate::transport::Transport;
 
 /// The versions of HTTP that a connection can speak.
@@ -26,33 +26,48 @@ pub(super) enum Version {
 /// method begins with them.
 const PREFACE: &[u8] = b"PRI";
 
-/// Finds out what the connection speaks and serves it; `early` has been read already.
-pub(super) async fn serve<T, S>(
-    io: Tracked<T, HttpConnection>,
-    early: Vec<u8>,
-    app: S,
-    shared: Arc<Context>,
-) where
-    T: Transport,
-    S: App,
-{
-    match shared.tls.clone() {
-        Some(tls) => secured(io, early, &tls, app, shared).await,
-        None => plain(io, early, app, shared).await,
+/// A connection that speaks, in the pool of what it speaks.
+pub(super) struct Opened<T> {
+    pub(super) io: Tracked<T, HttpConnection>,
+    /// Received already.
+    pub(super) early: Vec<u8>,
+    pub(super) version: Version,
+    pub(super) pool: Pool<HttpConnection>,
+}
+
+/// What a connection's bytes go over now.
+pub(super) enum Spoken<T: Transport> {
+    Plain(Opened<T>),
+    Secured(Opened<TlsStream<T>>),
+}
+
+/// Finds out who is there and what the connection speaks, and takes it into the pool of that. `None`
+/// if it came to nothing: then it has ended.
+pub(super) async fn open<T: Transport>(
+    mut io: Tracked<T, HttpConnection>,
+    shared: &Context,
+) -> Option<Spoken<T>> {
+    let early = match proxy::announced(&mut io, shared).await {
+        Ok(early) => early,
+        Err(reason) => {
+            io.handle().conclude(reason);
+            io.get_ref().reset_on_drop();
+            return None;
+        }
+    };
+    match &shared.tls {
+        Some(tls) => secured(io, early, tls, shared).await.map(Spoken::Secured),
+        None => plain(io, early, shared).await.map(Spoken::Plain),
     }
 }
 
 /// TLS: the version is what its handshake agrees on.
-async fn secured<T, S>(
+async fn secured<T: Transport>(
     io: Tracked<T, HttpConnection>,
     early: Vec<u8>,
     tls: &Acceptor,
-    app: S,
-    shared: Arc<Context>,
-) where
-    T: Transport,
-    S: App,
-{
+    shared: &Context,
+) -> Option<Opened<TlsStream<T>>> {
     let handle = io.handle().clone();
     let (socket, guard) = io.into_parts();
     let own = shared
@@ -62,7 +77,7 @@ async fn secured<T, S>(
     let limit = own.min(handle.opened().after(shared.connection_timeout()));
     let under_way = shared.tally.shaking();
     let shaking = async { Ok(tls.accept(socket, early).await) };
-    let shaken = within(&handle, &shared, limit, CloseReason::TlsTimeout, shaking).await;
+    let shaken = within(&handle, shared, limit, CloseReason::TlsTimeout, shaking).await;
     drop(under_way);
     match shaken {
         Ok(Ok(Handshaken { stream, info, .. })) => {
@@ -72,14 +87,7 @@ async fn secured<T, S>(
             };
             shared.tally.secured(&info);
             handle.connection().secured(info);
-            speak(
-                Tracked::new(stream, guard),
-                version,
-                Vec::new(),
-                app,
-                shared,
-            )
-            .await;
+            enter(Tracked::new(stream, guard), version, Vec::new(), shared).await
         }
         Ok(Err(Refused { error, io, .. })) => {
             shared.tally.refused(&error);
@@ -94,25 +102,23 @@ async fn secured<T, S>(
             handle.conclude(reason);
             handle.closing();
             farewell::close(&mut Tracked::new(io, guard), SILENCE).await;
+            None
         }
         Err(reason) => {
             handle.conclude(reason);
             handle.closing();
             drop(guard);
+            None
         }
     }
 }
 
 /// No TLS: the version is what the first bytes are of.
-async fn plain<T, S>(
+async fn plain<T: Transport>(
     mut io: Tracked<T, HttpConnection>,
     mut early: Vec<u8>,
-    app: S,
-    shared: Arc<Context>,
-) where
-    T: Transport,
-    S: App,
-{
+    shared: &Context,
+) -> Option<Opened<T>> {
     let handle = io.handle().clone();
     let version = match (shared.pools.http1(false), shared.pools.http2()) {
         (Some(_), Some(_)) => {
@@ -120,7 +126,7 @@ async fn plain<T, S>(
             let looking = look(&mut io, &mut early);
             within(
                 &handle,
-                &shared,
+                shared,
                 limit,
                 CloseReason::ConnectionTimeout,
                 looking,
@@ -131,11 +137,12 @@ async fn plain<T, S>(
         (_, None) => Ok(Version::Http1),
     };
     match version {
-        Ok(version) => speak(io, version, early, app, shared).await,
+        Ok(version) => enter(io, version, early, shared).await,
         Err(reason) => {
             handle.conclude(reason);
             handle.closing();
             farewell::close(&mut io, SILENCE).await;
+            None
         }
     }
 }
@@ -150,7 +157,7 @@ async fn look<T: Transport>(
     io: &mut Tracked<T, HttpConnection>,
     bytes: &mut Vec<u8>,
 ) -> Result<Version, CloseReason> {
-    let mut chunk = [0; 4096];
+    let mut chunk = [0; 256];
     loop {
         let known = bytes.len().min(PREFACE.len());
         if bytes[..known] != PREFACE[..known] {
@@ -167,47 +174,85 @@ async fn look<T: Transport>(
     }
 }
 
-/// Takes the connection into the pool of what it speaks, and serves it there.
-async fn speak<T, S>(
+/// Takes the connection into the pool of what it speaks; it is there already if its listener leads
+/// nowhere else.
+async fn enter<T: Transport>(
     mut io: Tracked<T, HttpConnection>,
     version: Version,
     early: Vec<u8>,
-    app: S,
-    shared: Arc<Context>,
-) where
-    T: Transport,
-    S: App,
-{
+    shared: &Context,
+) -> Option<Opened<T>> {
     let handle = io.handle().clone();
-    let tls = shared.tls.is_some();
     let pool = match version {
-        Version::Http1 => shared.pools.http1(tls),
+        Version::Http1 => shared.pools.http1(shared.tls.is_some()),
         Version::Http2 => shared.pools.http2(),
     };
     let Some(pool) = pool.cloned() else {
         handle.conclude(CloseReason::ProtocolError);
-        return farewell::close(&mut io, LastWord::Nothing { linger: LINGER }).await;
+        farewell::close(&mut io, LastWord::Nothing { linger: LINGER }).await;
+        return None;
     };
-    if let Err(reason) = enter(&handle, &pool) {
-        tracing::debug!(connection = %handle.id(), pool = %pool.name(), reason = reason.as_str(), "not let in");
-        return refuse(io, version).await;
+    if handle.pool().is_none()
+        && let Err(reason) = find_room(&handle, &pool, shared).await
+    {
+        if reason == CloseReason::Refused {
+            refuse(io, version).await;
+        } else {
+            handle.conclude(reason);
+            handle.closing();
+            farewell::close(&mut io, SILENCE).await;
+        }
+        return None;
     }
     io.moved();
-    match version {
-        Version::Http1 => http1::serve(io, early, pool, app, shared).await,
-        Version::Http2 => http2::serve(io, early, pool, app, shared).await,
-    }
+    Some(Opened {
+        io,
+        early,
+        version,
+        pool,
+    })
 }
 
-/// Takes the connection into `pool`, unless its listener leads nowhere else and it is there already.
-fn enter(
+/// How long a connection that has said what it speaks waits for the slot of one that was asked to
+/// leave.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Takes the connection into a pool; if that is full, as its policy says.
+async fn find_room(
     handle: &ConnectionHandle<HttpConnection>,
     pool: &Pool<HttpConnection>,
-) -> Result<(), RejectReason> {
-    if handle.pool().is_some() {
+    shared: &Context,
+) -> Result<(), CloseReason> {
+    let Err(full) = handle.try_enter(pool) else {
         return Ok(());
-    }
-    handle.enter(pool)
+    };
+    let refused = |full: RejectReason| {
+        pool.reject(full);
+        tracing::debug!(connection = %handle.id(), pool = %pool.name(), reason = full.as_str(), "not let in");
+        CloseReason::Refused
+    };
+    let (policy, queue_timeout) = {
+        let common = &pool.config().common;
+        (common.when_full, common.queue_timeout)
+    };
+    let patience = if full != RejectReason::PoolLimit || policy == WhenFull::Refuse {
+        return Err(refused(full));
+    } else if policy == WhenFull::Wait {
+        queue_timeout
+    } else {
+        pool.make_room(handle.peer().ip(), 1);
+        PATIENCE
+    };
+    let limit = shared.clock.now().after(patience);
+    let entering = async {
+        handle.enter_when_free(pool).await;
+        Ok(())
+    };
+    let entered = within(handle, shared, limit, CloseReason::Refused, entering).await;
+    entered.map_err(|reason| match reason {
+        CloseReason::Refused => refused(full),
+        told @ (CloseReason::Drained | _) => told,
+    })
 }
 
 /// Tells a connection, in its own protocol, that the pool that it was to enter is full.

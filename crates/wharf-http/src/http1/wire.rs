@@ -44,6 +44,8 @@ pub(crate) struct Wire<T> {
     tunnel: Tunnel,
     /// How many bytes the peer had taken when it was last looked at, while it takes none.
     taken: Option<u64>,
+    /// Whether the codec has read all that there was, and asked for more.
+    wants_more: bool,
     /// Who asked for bytes that are held until the handler has decided whose they are.
     held_from: Option<Waker>,
     /// The request whose answer opened the tunnel: it is in flight until the last byte.
@@ -92,6 +94,7 @@ impl<T: Transport> Wire<T> {
             fate: Fate::default(),
             tunnel: Tunnel::None,
             taken: None,
+            wants_more: false,
             held_from: None,
             session: None,
         };
@@ -131,6 +134,29 @@ impl<T: Transport> Wire<T> {
             }
         }
         Poll::Ready(())
+    }
+
+    /// Whether the codec can be put away and made anew without anybody noticing: nothing is in flight
+    /// in either direction, the last request was seen to its end, whatever was received has been taken
+    /// by the codec, which waits for more, and whatever it wrote has gone.
+    pub(crate) fn is_parkable(&self) -> bool {
+        self.wants_more
+            && self.passed == 0
+            && self.stash.is_empty()
+            && self.violation.is_none()
+            && !self.is_tunnel()
+            && self.meter.place() == Place::Boundary
+            && self.exchange.is_idle()
+            && !self.exchange.in_body()
+            && !self.fate.read_closed
+            && self.fate.error.is_none()
+            && self.fate.said_close.is_none()
+            && !self.fate.peer_ends
+    }
+
+    /// The codec has been put away.
+    pub(crate) fn parked(&mut self) {
+        self.wants_more = false;
     }
 
     fn closed(&mut self) {
@@ -190,6 +216,7 @@ impl<T: Transport> Wire<T> {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
             }
             if self.passed > 0 {
+                self.wants_more = false;
                 self.give(buf);
                 return Poll::Ready(Ok(()));
             }
@@ -241,6 +268,7 @@ impl<T: Transport> Wire<T> {
             return Poll::Ready(Ok(Read::Closed));
         }
         let passed = self.scan(&buf.filled()[before..]);
+        self.wants_more = false;
         if before + passed < end {
             self.stash
                 .extend_from_slice(&buf.filled()[before + passed..]);
@@ -270,6 +298,7 @@ impl<T: Transport> Wire<T> {
     }
 
     fn read_blocked(&mut self, cx: &mut Context<'_>) {
+        self.wants_more = true;
         match &mut self.tunnel {
             Tunnel::None => self.exchange.read_blocked(self.clock.now()),
             Tunnel::Open { reader, .. } => keep(reader, cx.waker()),
