@@ -341,20 +341,23 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
             return reason;
         }
         let wire = self.wire.lock();
+        let amid = self.streams.len() > 0;
+        let told = self.handle.command().map(Command::reason);
         match wire.error {
             Some(std::io::ErrorKind::TimedOut | std::io::ErrorKind::HostUnreachable) => {
                 return CloseReason::PeerDead;
             }
             // TLS cannot read what the peer sends.
             Some(std::io::ErrorKind::InvalidData) => return CloseReason::TlsError,
-            Some(_) => return CloseReason::PeerReset,
-            None => {}
+            // Who has left in good order need not hear that we leave too.
+            Some(_) if amid || !(wire.read_closed || told.is_some()) => {
+                return CloseReason::PeerReset;
+            }
+            Some(_) | None => {}
         }
-        let amid = self.streams.len() > 0;
-        let told = self.handle.command().map(Command::reason);
         match result {
             Ok(()) | Err(_) if wire.read_closed && amid => CloseReason::PeerReset,
-            Err(error) if error.is_library() && !wire.read_closed => {
+            Err(error) if error.is_library() && !wire.read_closed && wire.error.is_none() => {
                 if error.reason() == Some(Reason::ENHANCE_YOUR_CALM) {
                     CloseReason::Http2Abuse
                 } else {
