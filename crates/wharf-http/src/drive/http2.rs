@@ -400,7 +400,7 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
         let demand = self.demand(look.now);
         let mut wire = self.wire.lock();
         if wire.sending.is_blocked() && look.at_peer {
-            wire.look_at_peer(0);
+            wire.look_at_peer();
             if let Some(user_timeout) = look.user_timeout {
                 wire.io().get_ref().spare_the_living(user_timeout);
             }

@@ -31,6 +31,8 @@ pub(super) struct Reply {
     pub(super) respond: SendResponse<Bytes>,
     pub(super) send: Option<SendStream<Bytes>>,
     pub(super) progress: Progress,
+    /// How many bytes have gone since the peer last had no room.
+    pub(super) passed: u64,
     /// Its place among the streams of the connection: given back before the last byte goes, since the
     /// peer may open another stream as soon as it has that.
     pub(super) place: Option<Place>,
@@ -199,6 +201,7 @@ impl Reply {
         let send = self.send.as_mut().ok_or(Gone)?;
         let bytes = piece.len();
         send.send_data(piece, last)?;
+        self.passed += bytes as u64;
         self.flight.sent(bytes);
         Ok(())
     }
@@ -238,13 +241,14 @@ impl Reply {
                     }
                     Poll::Pending => {
                         waited = true;
-                        self.stream.blocked(self.clock.now());
+                        let passed = std::mem::take(&mut self.passed);
+                        self.stream.blocked(passed, self.clock.now());
                         return Poll::Pending;
                     }
                 }
             };
             if waited {
-                self.stream.unblocked(room.min(bytes), self.clock.now());
+                self.stream.unblocked(self.clock.now());
             }
             Poll::Ready(Ok(room))
         })

@@ -74,16 +74,17 @@ impl Stream {
         self.facts().reply = Reply::Started;
     }
 
-    /// The peer has no room for more of the answer.
-    pub(super) fn blocked(&self, now: Timestamp) {
-        self.facts().sending.blocked(now);
+    /// The peer has no room for more of the answer, after so many bytes since it had none before.
+    pub(super) fn blocked(&self, passed: u64, now: Timestamp) {
+        let mut facts = self.facts();
+        facts.sending.blocked(now);
+        facts.sending.taken(passed, now);
     }
 
-    /// The peer has made room for so many bytes.
-    pub(super) fn unblocked(&self, bytes: usize, now: Timestamp) {
-        let mut facts = self.facts();
-        facts.sending.taken(bytes as u64, now);
-        facts.sending.unblocked(now);
+    /// The peer has made room. How much, shows when there is none again: the codec tells of no more
+    /// than was asked for.
+    pub(super) fn unblocked(&self, now: Timestamp) {
+        self.facts().sending.unblocked(now);
     }
 
     /// It is a gRPC call, which may take so long as a whole: then it is that which its handler owes

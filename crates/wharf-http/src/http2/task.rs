@@ -85,6 +85,7 @@ pub(crate) fn serve_stream<S: App>(
         respond,
         send: None,
         progress: Progress::UnderWay,
+        passed: 0,
         place: Some(place),
     };
     let app = call.app.clone();

@@ -28,6 +28,8 @@ pub(crate) struct Wire<T> {
     pub(crate) sending: Sending,
     /// How many bytes the peer had taken when it was last looked at, while it takes none.
     taken: Option<u64>,
+    /// How many bytes have gone since the transport last took none.
+    passed: u64,
     /// When the last bytes came.
     pub(crate) heard: Timestamp,
     abuse: Option<Http2Abuse>,
@@ -54,6 +56,7 @@ impl<T: Transport> Wire<T> {
             early: Vec::new(),
             sending: Sending::default(),
             taken: None,
+            passed: 0,
             heard,
             abuse: None,
             read_closed: false,
@@ -83,32 +86,35 @@ impl<T: Transport> Wire<T> {
         }
     }
 
-    /// Looks how much the peer has taken since the last look; a transport that cannot say is
-    /// believed for what it took itself.
-    pub(crate) fn look_at_peer(&mut self, written: u64) {
-        let now = self.clock.now();
-        match taken_by_peer(&self.io) {
-            Some(taken) => {
-                let before = self.taken.replace(taken).unwrap_or(taken);
-                self.sending.taken(taken.saturating_sub(before), now);
-            }
-            None => self.sending.taken(written, now),
+    /// Looks how much the peer has taken since the last look, if the transport can say.
+    pub(crate) fn look_at_peer(&mut self) {
+        if let Some(taken) = taken_by_peer(&self.io) {
+            let before = self.taken.replace(taken).unwrap_or(taken);
+            let bytes = taken.saturating_sub(before);
+            self.sending.taken(bytes, self.clock.now());
         }
     }
 
     fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Ready(Ok(bytes)) => {
+                self.passed += *bytes as u64;
                 if self.sending.is_blocked() {
-                    self.look_at_peer(*bytes as u64);
+                    self.look_at_peer();
                     self.sending.unblocked(self.clock.now());
                 }
             }
             Poll::Pending => {
-                if !self.sending.is_blocked() {
-                    self.taken = taken_by_peer(&self.io);
+                if self.sending.is_blocked() {
+                    return;
                 }
-                self.sending.blocked(self.clock.now());
+                let (now, passed) = (self.clock.now(), std::mem::take(&mut self.passed));
+                self.sending.blocked(now);
+                self.taken = taken_by_peer(&self.io);
+                if self.taken.is_none() {
+                    // A transport that cannot say is believed for what it took itself.
+                    self.sending.taken(passed, now);
+                }
             }
             Poll::Ready(Err(error)) => {
                 self.error.get_or_insert(error.kind());
