@@ -21,6 +21,7 @@ use crate::body::RequestBody;
 use crate::settings::ProtocolSettings;
 use crate::ticker::tick;
 
+mod http2;
 mod order;
 
 const SECOND: Duration = Duration::from_secs(1);
