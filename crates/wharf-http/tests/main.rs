@@ -1,11 +1,14 @@
 //! What wharf-http promises, tested over real sockets.
 
 mod admission;
+mod client;
 mod deadlines;
 mod drain;
 mod endings;
 mod grpc;
+mod http2;
 mod listeners;
 mod requests;
 mod support;
+mod tls;
 mod upgrade;

@@ -172,7 +172,7 @@ impl Port {
     /// Drains as a server does, with these settings.
     async fn drain(&self, settings: crate::DrainSettings) -> crate::DrainReport {
         let drain = crate::drain::Drain {
-            settings,
+            plan: Arc::new(crate::drain::DrainPlan::new(settings)),
             registry: self.registry.clone(),
             lame: Arc::clone(&self.shared.lame),
             closing: tokio_util::sync::CancellationToken::new(),

@@ -1,0 +1,173 @@
+//! HTTP/2 over real sockets: beside HTTP/1, by prior knowledge.
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use wharf_http::pool::events::{EventKind, Subscription};
+use wharf_http::pool::{CloseReason, PoolName};
+use wharf_http::{ListenerSetup, Protocol, Running, Server};
+use wharf_testkit::Peer;
+
+use crate::client::Client;
+use crate::support::{app, eventually, millis};
+
+/// A server of both versions on one port.
+struct Mixed {
+    running: Running,
+    address: std::net::SocketAddr,
+    events: Subscription,
+}
+
+impl Mixed {
+    async fn start() -> Self {
+        let name = "test".parse().expect("a name");
+        let mut setup = ListenerSetup::new(name, ([127, 0, 0, 1], 0).into());
+        for protocol in [Protocol::Http, Protocol::Http2] {
+            setup = setup.pool(protocol, protocol.defaults());
+        }
+        let server = Server::builder().listener(setup, app());
+        let running = server.start().await.expect("it can be had");
+        Self {
+            address: running.addresses()[0].1,
+            events: running.events().subscribe(),
+            running,
+        }
+    }
+
+    async fn client(&self) -> Client {
+        let socket = TcpStream::connect(self.address).await;
+        Client::over(socket.expect("it listens")).await
+    }
+
+    fn active(&self, protocol: Protocol) -> u32 {
+        let listener = "test".parse().expect("a name");
+        let name = PoolName::new(&listener, protocol.as_str()).expect("a name");
+        let pool = self.running.registry().get(&name);
+        pool.expect("it has the pool").active()
+    }
+
+    async fn next_reason(&mut self) -> CloseReason {
+        let next = async {
+            loop {
+                let event = self.events.next().await.expect("the server lives");
+                if let EventKind::ConnectionRemoved { reason, .. } = event.kind {
+                    return reason;
+                }
+            }
+        };
+        timeout(millis(15_000), next).await.expect("one ends")
+    }
+}
+
+#[tokio::test]
+async fn both_versions_are_served_on_one_port() {
+    let mut server = Mixed::start().await;
+    let client = server.client().await;
+    let mut peer = Peer::connect(server.address).await;
+    assert_eq!(
+        client.get("/hello").await.expect("h2").text(),
+        "Hello, World!"
+    );
+    assert_eq!(peer.get("/hello").await.text(), "Hello, World!");
+    let counts = |server: &Mixed| [Protocol::Http, Protocol::Http2].map(|it| server.active(it));
+    assert_eq!(counts(&server), [1, 1]);
+    let body = Bytes::from(vec![b'x'; 3 << 20]);
+    let echoes = (0..4).map(|_| client.post("/echo", body.clone()));
+    for echo in futures_util::future::join_all(echoes).await {
+        assert!(echo.expect("an echo").data == body);
+    }
+    drop(client);
+    assert_eq!(server.next_reason().await, CloseReason::ClientClosed);
+    drop(peer);
+    assert_eq!(server.next_reason().await, CloseReason::ClientClosed);
+    assert_eq!(counts(&server), [0, 0]);
+}
+
+#[tokio::test]
+async fn a_peer_that_opens_its_windows_and_reads_nothing_is_cut() {
+    let mut server = Mixed::start().await;
+    let mut peer = Peer::connect_narrow(server.address).await;
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    // The largest window for each stream, and as good as that for all.
+    bytes.extend(b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff");
+    peer.send(&bytes).await;
+    // It would have read ours by now, which it agrees to.
+    sleep(millis(200)).await;
+    bytes.clear();
+    bytes.extend(b"\0\0\0\x04\x01\0\0\0\0");
+    bytes.extend(b"\0\0\x04\x08\0\0\0\0\0\x7f\0\0\0");
+    let path = b"/bytes/50000000";
+    let length = u8::try_from(path.len()).expect("short");
+    bytes.extend([0, 0, length + 7, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x04, length]);
+    bytes.extend(path);
+    bytes.extend(b"\x01\x01t");
+    peer.send(bytes).await;
+    assert_eq!(server.next_reason().await, CloseReason::SlowReader);
+    assert_eq!(server.active(Protocol::Http2), 0);
+}
+
+#[tokio::test]
+async fn a_drain_under_load_loses_no_request_that_was_taken() {
+    let mut server = Mixed::start().await;
+    let mut clients = JoinSet::new();
+    for _ in 0..20 {
+        let client = server.client().await;
+        clients.spawn(async move {
+            let mut answered = 0_u32;
+            loop {
+                let asks = (0..5).map(|_| client.get("/slow/20"));
+                for answer in futures_util::future::join_all(asks).await {
+                    match answer {
+                        Ok(answer) => {
+                            assert_eq!(answer.text(), "slow");
+                            answered += 1;
+                        }
+                        // Not taken: its client may send it elsewhere.
+                        Err(refused) => {
+                            let code = refused.reason();
+                            assert!(refused.is_go_away(), "{refused}");
+                            assert_eq!(code, Some(h2::Reason::NO_ERROR));
+                            return answered;
+                        }
+                    }
+                }
+            }
+        });
+    }
+    sleep(millis(300)).await;
+    let report = server.running.drain().await;
+    assert_eq!((report.finished, report.cut), (20, 0), "{report:?}");
+    assert!(report.took < millis(3000), "{report:?}");
+    let answered: u32 = clients.join_all().await.into_iter().sum();
+    assert!(answered >= 20 * 5 * 5, "{answered}");
+    for _ in 0..20 {
+        assert_eq!(server.next_reason().await, CloseReason::Drained);
+    }
+    let counted: u64 = server
+        .running
+        .registry()
+        .metrics()
+        .iter()
+        .map(|(_, it)| it.requests)
+        .sum();
+    assert_eq!(counted, answered.into());
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_takes_its_handlers_with_it() {
+    let mut server = Mixed::start().await;
+    let client = server.client().await;
+    let asks = futures_util::future::join_all((0..10).map(|_| client.get("/slow/60000")));
+    let in_flight = || -> u64 {
+        let metrics = server.running.registry().metrics();
+        metrics.iter().map(|(_, it)| it.in_flight).sum()
+    };
+    let leaves = async {
+        eventually(|| in_flight() == 10, || "not begun".to_owned()).await;
+    };
+    tokio::select! { _ = asks => {}, () = leaves => {} }
+    drop(client);
+    eventually(|| in_flight() == 0, || "in flight".to_owned()).await;
+    assert_eq!(server.next_reason().await, CloseReason::PeerReset);
+}
