@@ -204,7 +204,7 @@ impl<'a> Driver<'a> {
             None => None,
         };
         if let Some(end) = parting.and_then(|parting| parting.end(now)) {
-            return Judgement::End(end);
+            return Judgement::End(talk.part(end));
         }
         if let Some(due) = facts.deadline.filter(|deadline| past(deadline.at)) {
             return talk.over(due.wait);

@@ -31,6 +31,11 @@ pub(super) trait Conversation {
     /// where it cannot be told.
     fn patience(&self) -> Option<Duration>;
 
+    /// The end that a goodbye comes to, with the last word that this protocol has for it.
+    fn part(&mut self, end: End) -> End {
+        end
+    }
+
     /// Serving ends by our own decision: an answer that is not complete now will never be.
     fn give_up(&mut self);
 }

@@ -85,8 +85,10 @@ impl Goodbye {
                 let late = since.after(self.linger).min(self.latest);
                 (self.idle_until.max(late), true)
             }
+            // Who has not even greeted is not waited for longer than for a first request.
+            (Standing::Silent, Some(_)) => (self.idle_until, true),
             // Part of a first request is no way to keep a place that somebody waits for.
-            (Standing::Silent, _) if self.reason == CloseReason::Reclaimed => {
+            (Standing::Silent, None) if self.reason == CloseReason::Reclaimed => {
                 (self.idle_until, true)
             }
             (Standing::Silent | Standing::Busy, _) => (self.cut_at, false),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use h2::server::{Connection, Handshake, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
 use http::{Request, StatusCode};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use wharf_control::{Deadline, Wait, earliest};
 use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, RejectReason, Timestamp};
@@ -60,7 +61,8 @@ where
     // The streams have been told to end, or have ended: they own nothing of the connection's bytes,
     // but they are its tasks.
     tasks.close();
-    tasks.wait().await;
+    // A handler that blocks its worker must not keep the connection: its task ends with it.
+    let _ = timeout(LINGER, tasks.wait()).await;
     farewell::say(wire, &handle, end).await;
 }
 
@@ -94,6 +96,7 @@ where
         strikes: Strikes::default(),
         greeted: None,
         leaving: None,
+        unsaid: false,
     };
     poll_fn(|cx| driver.poll(cx, &mut talk)).await
 }
@@ -126,6 +129,8 @@ struct Talk<'a, T: Transport, S> {
     strikes: Strikes,
     /// Since when the peer has agreed to speak.
     greeted: Option<Timestamp>,
+    /// Whether the peer is to be told GOAWAY once it has greeted.
+    unsaid: bool,
     /// Why the peer was told GOAWAY with an error, and when.
     leaving: Option<(CloseReason, Timestamp)>,
 }
@@ -136,6 +141,9 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
             match Pin::new(handshake).poll(cx) {
                 Poll::Ready(Ok(mut connection)) => {
                     self.ping = connection.ping_pong();
+                    if self.unsaid {
+                        connection.graceful_shutdown();
+                    }
                     self.codec = Codec::Serving(connection);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -215,16 +223,18 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
         }
     }
 
+    /// GOAWAY as our last frame, where one fits in.
+    fn last_frame(&self, code: Reason, why: &str) -> Option<GoAway> {
+        let wire = self.wire.lock();
+        let last = wire.meter.last_stream();
+        let fits = wire.meter.at_boundary();
+        fits.then(|| GoAway::new(last, code, why))
+    }
+
     /// Tells the peer GOAWAY with this code and text, and ends the connection. Where the bytes that
     /// have gone are not whole frames, the codec says it without the text, and gets a moment for it.
     fn go_away(&mut self, code: Reason, why: &str, reason: CloseReason) -> Judgement {
-        let frame = {
-            let wire = self.wire.lock();
-            let last = wire.meter.last_stream();
-            wire.meter
-                .at_boundary()
-                .then(|| GoAway::new(last, code, why))
-        };
+        let frame = self.last_frame(code, why);
         match (&mut self.codec, frame) {
             (_, Some(frame)) => Judgement::End(End {
                 reason,
@@ -306,7 +316,9 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
                     Deadline::new(Wait::FirstRequest, Some(since), Some(limits.connection))
                 }
                 Opening::Acknowledgement => {
-                    Deadline::new(Wait::Acknowledgement, Some(since), Some(SETTINGS_TIMEOUT))
+                    // Who greets late has our SETTINGS no earlier.
+                    let since = self.greeted.map(|greeted| greeted.max(since));
+                    Deadline::new(Wait::Acknowledgement, since, Some(SETTINGS_TIMEOUT))
                 }
             });
         let owed = wire.meter.owed().filter(|(what, _)| *what != Owed::Data);
@@ -405,17 +417,19 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
                 wire.io().get_ref().spare_the_living(user_timeout);
             }
         }
+        // The last bytes of an answer may still be on their way: into the socket, or, which matters
+        // before we leave, out of it.
+        let leaving = self.handle.command().is_some();
+        let under_way = wire.sending.is_blocked()
+            || leaving && wire.io().get_ref().unacknowledged().is_some_and(|n| n > 0);
         let standing = match (self.greeted, self.streams.idle_since()) {
             (None, _) => Standing::Silent,
-            // The last bytes of an answer may still be on their way into the socket.
-            (Some(greeted), Some(since)) if !wire.sending.is_blocked() => {
-                Standing::Idle(since.max(greeted))
-            }
+            (Some(greeted), Some(since)) if !under_way => Standing::Idle(since.max(greeted)),
             (Some(_), _) => Standing::Busy,
         };
         Facts {
             demand,
-            blocked: wire.sending.is_blocked(),
+            blocked: under_way,
             standing,
             deadline: self.deadline(&wire, standing),
             max_age: wire.settings.max_age,
@@ -456,8 +470,24 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
     }
 
     fn say_goodbye(&mut self) {
-        if let Codec::Serving(connection) = &mut self.codec {
-            connection.graceful_shutdown();
+        match &mut self.codec {
+            Codec::Serving(connection) => connection.graceful_shutdown(),
+            // It is said as soon as there is somebody to say it to.
+            Codec::Greeting(_) => self.unsaid = true,
+        }
+    }
+
+    /// A peer that has not answered our PING has not heard which stream is the last.
+    fn part(&mut self, end: End) -> End {
+        let LastWord::Nothing { .. } = end.last else {
+            return end;
+        };
+        match self.last_frame(Reason::NO_ERROR, "") {
+            Some(frame) => End {
+                last: LastWord::GoAway(frame),
+                ..end
+            },
+            None => end,
         }
     }
 

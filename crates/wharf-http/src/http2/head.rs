@@ -7,11 +7,16 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 
 use super::date;
+use super::request::Kind;
 use super::settings::RequestLimits;
 
 /// The status of a request that no handler is to see, if it is one. The codec has checked what
 /// RFC 9113 8.2 and 8.3 ask.
-pub(super) fn refused<B>(request: &Request<B>, limits: &RequestLimits) -> Option<StatusCode> {
+pub(super) fn refused<B>(
+    request: &Request<B>,
+    kind: Kind,
+    limits: &RequestLimits,
+) -> Option<StatusCode> {
     let target = request.uri();
     let length = target
         .path_and_query()
@@ -26,6 +31,7 @@ pub(super) fn refused<B>(request: &Request<B>, limits: &RequestLimits) -> Option
         Some(StatusCode::BAD_REQUEST)
     } else if limits
         .body
+        .filter(|_| kind.is_paced())
         .is_some_and(|most| announced(request.headers()).is_some_and(|length| length > most))
     {
         Some(StatusCode::PAYLOAD_TOO_LARGE)

@@ -131,9 +131,9 @@ impl Reply {
     {
         let mut body = pin!(body);
         loop {
-            // Room first: of a peer that takes nothing, no more than one piece waits here.
-            let want = body.size_hint().lower().clamp(1, PIECE);
-            self.room(usize::try_from(want).unwrap_or(1)).await?;
+            // Room first: of a peer that takes nothing, no more than one piece waits here. No more
+            // than a byte: a body that has nothing yet must not keep the others' room.
+            self.room(1).await?;
             match self.next_frame(body.as_mut()).await? {
                 None => return self.write(Bytes::new(), true),
                 Some(frame) => match frame.into_data() {
@@ -255,9 +255,6 @@ impl Reply {
         .await
     }
 }
-
-/// What an answer is taken in pieces of.
-const PIECE: u64 = 16 << 10;
 
 impl Drop for Reply {
     fn drop(&mut self) {

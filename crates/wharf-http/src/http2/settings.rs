@@ -69,13 +69,18 @@ impl Settings {
                 min_interval: None,
             }
         };
+        let mut timeouts = Timeouts::of(common);
+        if is_grpc {
+            // Messages may be far apart, and their readers slow.
+            timeouts.min_rate = None;
+        }
         let messages = MessageLimits {
             receive: bounded(grpc.max_receive_message_length),
             send: bounded(grpc.max_send_message_length),
         };
         Self {
             generation,
-            timeouts: Timeouts::of(common),
+            timeouts,
             max_age: common.max_age,
             max_requests: common.max_requests.map(|n| u64::from(Count::get(n))),
             requests: RequestLimits {
@@ -95,21 +100,20 @@ fn bounded(limit: Option<ByteSize>) -> Option<u32> {
     limit.and_then(|limit| u32::try_from(limit.get()).ok())
 }
 
-/// The largest window that is given to a whole connection unasked.
-const CONNECTION_WINDOW: u64 = 1 << 20;
-
 /// What one answer may have waiting for its peer, if the memory of the session allows.
 const SEND_BUFFER: u64 = 64 << 10;
 
-/// The codec with these settings. A quarter of the session's memory is for what the peer sends, half
-/// for answers that wait for it; the rest is headers and the codec's own.
+/// The codec with these settings. Half of the session's memory is for what the peer sends, so that
+/// bodies that nobody reads do not hold up the others; three eighths are for answers that wait for it;
+/// the rest is headers and the codec's own.
 pub(crate) fn builder(wire: &Http2Settings) -> Builder {
     let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX).min(MAX_WINDOW);
     let streams = wire.max_concurrent_streams.get();
     let memory = wire.max_session_memory.get();
     let window = small(wire.initial_window_size.get());
-    let connection = small((memory / 4).min(CONNECTION_WINDOW)).max(DEFAULT_WINDOW);
-    let unsent = (memory / 2 / u64::from(streams)).clamp(1024, SEND_BUFFER);
+    let all = u64::from(streams).saturating_mul(u64::from(window));
+    let connection = small((memory / 2).min(all)).max(DEFAULT_WINDOW);
+    let unsent = (memory / 8 * 3 / u64::from(streams)).clamp(1024, SEND_BUFFER);
     let mut builder = Builder::new();
     builder
         .initial_window_size(window)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use h2::Reason;
 use slab::Slab;
-use wharf_control::Timestamp;
+use wharf_control::{Deadline, Timestamp};
 use wharf_pool::TICK;
 
 use super::request::Kind;
@@ -105,21 +105,20 @@ impl Streams {
     /// Looks at every stream, and ends what has taken too long.
     pub(crate) fn look(&self, limits: &Timeouts, now: Timestamp) {
         let live: Vec<_> = {
-            let inner = self.inner();
+            let mut inner = self.inner();
+            // First, so that what comes up meanwhile can only make it earlier.
+            inner.look_at = now.after(shortest(limits));
             inner.live.iter().map(|(_, it)| Arc::clone(it)).collect()
         };
-        let mut next = now.after(shortest(limits));
         for stream in live {
-            let Some(deadline) = stream.deadline(limits) else {
-                continue;
-            };
-            if deadline.at.after(TICK) <= now {
+            let due = |deadline: &Deadline| deadline.at.after(TICK) <= now;
+            if let Some(deadline) = stream.deadline(limits).filter(due) {
                 stream.over(deadline.wait, now);
-            } else {
-                next = next.min(deadline.at);
+            }
+            if let Some(deadline) = stream.deadline(limits) {
+                self.look_by(deadline.at);
             }
         }
-        self.inner().look_at = next;
     }
 
     /// Ends all of them.

@@ -53,8 +53,8 @@ pub(crate) fn serve_stream<S: App>(
     let facts = (body, kind);
     let (stream, place) = call.streams.begin(&shared.clock, facts, &settings.timeouts);
     let refused = match grpc::timeout::asked(request.headers()) {
-        Err(_) if kind == Kind::Call => Some(StatusCode::INTERNAL_SERVER_ERROR),
-        Ok(_) | Err(_) => head::refused(&request, &settings.requests),
+        Err(_) if kind == Kind::Call => Some(StatusCode::BAD_REQUEST),
+        Ok(_) | Err(_) => head::refused(&request, kind, &settings.requests),
     };
     let excess = Arc::new(AtomicBool::new(false));
     let (head, receiving) = request.into_parts();

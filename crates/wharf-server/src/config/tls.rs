@@ -75,7 +75,8 @@ pub(crate) fn read_tls(
     let listed = section.take("certificates");
     let client_auth = read_client_auth(&mut section, folder, report);
     let files = Files { folder };
-    let certificates = match (is_on(self_signed, &section, report), listed) {
+    let self_signed = is_on(self_signed, &section, report);
+    let certificates = match (self_signed, listed) {
         (true, _) => own_certificate(&section, entry.at, report),
         (false, Some(list)) => files.list(list, &section, report),
         (false, None) => files
@@ -89,7 +90,7 @@ pub(crate) fn read_tls(
         others: certificates.collect(),
         client_auth: client_auth?,
         written,
-        self_signed: self_signed.is_some(),
+        self_signed,
     })
 }
 

@@ -100,7 +100,7 @@ async fn what_is_wrong_with_a_call_is_told_as_its_status() {
     elsewhere.headers_mut().insert("host", "u".parse().unwrap());
     for (request, code) in [
         (call("/panic", None), "13"),
-        (call("/", Some("20")), "13"),
+        (call("/", Some("20")), "3"),
         (elsewhere, "3"),
         (call(&format!("/{}", "x".repeat(9000)), None), "8"),
     ] {
