@@ -39,11 +39,16 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// What a connection has that belongs to no listener.
+    /// What a connection has that belongs to no listener. It speaks what its pool is for.
     pub(crate) fn alone(pool: &Pool<HttpConnection>) -> Self {
+        let protocol = match pool.config().protocol {
+            ProtocolSettings::Http(_) | ProtocolSettings::Https(_) => Protocol::Http,
+            ProtocolSettings::Http2(_) => Protocol::Http2,
+            ProtocolSettings::Grpc(_) => Protocol::Grpc,
+        };
         Self {
             clock: pool.clock(),
-            pools: Pools::default().with(Protocol::Http, pool.clone()),
+            pools: Pools::default().with(protocol, pool.clone()),
             observer: None,
             lame: Arc::default(),
             tls: None,

@@ -5,8 +5,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use wharf_http::pool::events::{EventKind, Subscription};
-use wharf_http::pool::{CloseReason, PoolName};
-use wharf_http::{ListenerSetup, Protocol, Running, Server};
+use wharf_http::pool::{CloseReason, Endpoints, PoolName, Registry, ScopeLimits};
+use wharf_http::{ListenerSetup, Protocol, Running, Server, serve_io};
 use wharf_testkit::Peer;
 
 use crate::client::Client;
@@ -170,4 +170,20 @@ async fn a_client_that_vanishes_takes_its_handlers_with_it() {
     drop(client);
     eventually(|| in_flight() == 0, || "in flight".to_owned()).await;
     assert_eq!(server.next_reason().await, CloseReason::PeerReset);
+}
+
+#[tokio::test]
+async fn a_connection_in_memory_speaks_what_its_pool_is_for() {
+    let registry = Registry::new(ScopeLimits::default());
+    let name: PoolName = "test/http2".parse().expect("a name");
+    let pool = registry.get_or_create(&name, Protocol::Http2.defaults());
+    let pool = pool.expect("a pool");
+    let (near, far) = tokio::io::duplex(64 * 1024);
+    let address = "192.0.2.1:1000".parse().expect("an address");
+    let slot = pool.reserve().expect("a slot");
+    let served = serve_io(far, slot, Endpoints::new(address, address), app(), &pool);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(served.expect("let in"));
+    let client = Client::over(near).await;
+    assert_eq!(client.get("/hello").await.expect("h2").status, 200);
 }
