@@ -1,8 +1,8 @@
 //! The question: what do the slot, the meter, the deadlines and the metrics add to one request?
 //!
-//! The same service on the same bytes in memory, once by hyper alone and once through wharf's driver.
-//! `cargo bench -p wharf-http` counts instructions with valgrind if it is there (the measure without
-//! noise), and times a million requests of each, interleaved.
+//! The same service on the same bytes in memory, once by hyper alone and once through wharf's driver, in
+//! HTTP/1 and in HTTP/2. `cargo bench -p wharf-http` counts instructions with valgrind if it is there (the
+//! measure without noise), and times a million requests of each, interleaved.
 
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
@@ -12,63 +12,76 @@ use std::process::Command;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
-use wharf_http::pool::config::PoolConfig;
 use wharf_http::pool::{Endpoints, PoolName, Registry, ScopeLimits};
-use wharf_http::serve_io;
+use wharf_http::{Protocol, serve_io};
 
 /// Runs of each kind, interleaved.
 const ROUNDS: usize = 7;
 
 const REQUEST: &[u8] = b"GET /hello HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n";
 
+/// The same in HTTP/2: `:method`, `:scheme`, `:path` and `:authority`.
+const FIELDS: &[u8] = b"\x82\x86\x04\x06/hello\x01\x0e127.0.0.1:8080";
+
+/// What an HTTP/2 client begins with: the preface, SETTINGS, as much room as there can be.
+const OPENING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\
+    \0\0\x04\x08\0\0\0\0\0\x7f\0\0\0";
+
+/// Its acknowledgement of the server's SETTINGS.
+const AGREED: &[u8] = b"\0\0\0\x04\x01\0\0\0\0";
+
+/// Who serves, and what is spoken.
+type Kind<'a> = (&'a str, &'a str);
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    match arguments.get(1).map(String::as_str) {
-        Some(kind @ ("hyper" | "wharf")) => {
-            let count = arguments.get(2).and_then(|n| n.parse().ok()).unwrap_or(1);
-            run(kind, count);
-        }
-        _ => compare(&arguments[0]),
+    let at = |index: usize| arguments.get(index).map(String::as_str);
+    if let (Some(server @ ("hyper" | "wharf")), Some(version)) = (at(1), at(2)) {
+        let count = at(3).and_then(|n| n.parse().ok()).unwrap_or(1);
+        run((server, version), count);
+    } else {
+        compare(&arguments[0], "http1");
+        compare(&arguments[0], "http2");
     }
 }
 
 /// Instructions by valgrind, then time, of both.
-fn compare(program: &str) {
-    match (
-        instructions(program, "hyper"),
-        instructions(program, "wharf"),
-    ) {
-        (Some(hyper), Some(wharf)) => {
+fn compare(program: &str, version: &str) {
+    let kinds = ["hyper", "wharf"].map(|server| (server, version));
+    match kinds.map(|kind| instructions(program, kind)) {
+        [Some(hyper), Some(wharf)] => {
             let ratio = wharf / hyper;
-            println!("instructions per request: hyper {hyper:.0}, wharf {wharf:.0}, {ratio:.3} x");
+            println!(
+                "{version}, instructions per request: hyper {hyper:.0}, wharf {wharf:.0}, {ratio:.3} x"
+            );
         }
-        _ => println!("instructions: valgrind is not there, skipped"),
+        _ => println!("{version}, instructions: valgrind is not there, skipped"),
     }
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
-        for (kind, times) in ["hyper", "wharf"].into_iter().zip(&mut times) {
+        for (kind, times) in kinds.into_iter().zip(&mut times) {
             let begun = Instant::now();
             run(kind, 100_000);
             times.push(begun.elapsed().as_nanos() / 100_000);
         }
     }
-    for (kind, mut times) in ["hyper", "wharf"].into_iter().zip(times) {
+    for ((server, _), mut times) in kinds.into_iter().zip(times) {
         times.sort_unstable();
         let (least, median, most) = (times[0], times[ROUNDS / 2], times[ROUNDS - 1]);
-        println!("ns per request: {kind} {median} ({least} to {most})");
+        println!("{version}, ns per request: {server} {median} ({least} to {most})");
     }
 }
 
 /// The difference between a long and a short run, so that the start does not count.
-fn instructions(program: &str, kind: &str) -> Option<f64> {
+fn instructions(program: &str, (server, version): Kind<'_>) -> Option<f64> {
     let count = |requests: u32| -> Option<f64> {
         let valgrind = ["--tool=callgrind", "--callgrind-out-file=/dev/null"];
         let run = Command::new("valgrind")
             .args(valgrind)
-            .args([program, kind, &requests.to_string()])
+            .args([program, server, version, &requests.to_string()])
             .output()
             .ok()?;
         let report = String::from_utf8_lossy(&run.stderr).into_owned();
@@ -78,7 +91,7 @@ fn instructions(program: &str, kind: &str) -> Option<f64> {
     Some((count(11_000)? - count(1_000)?) / 10_000.0)
 }
 
-fn run(kind: &str, requests: u32) {
+fn run(kind: Kind<'_>, requests: u32) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -86,28 +99,41 @@ fn run(kind: &str, requests: u32) {
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         let (mut peer, ours) = duplex(64 * 1024);
-        if kind == "hyper" {
-            let service = hyper::service::service_fn(hello);
-            let io = TokioIo::new(ours);
-            let connection = hyper::server::conn::http1::Builder::new()
-                .header_read_timeout(None)
-                .serve_connection(io, service)
-                .with_upgrades();
-            tokio::task::spawn_local(async move { connection.await.ok() });
-        } else {
-            let registry = Registry::new(ScopeLimits::default());
-            let name: PoolName = "bench/http".parse().expect("a name");
-            let pool = registry
-                .get_or_create(&name, PoolConfig::default())
-                .expect("a pool");
-            let address = "192.0.2.1:1000".parse().expect("an address");
-            let slot = pool.reserve().expect("a slot");
-            let service = tower::service_fn(hello);
-            let served = serve_io(ours, slot, Endpoints::new(address, address), service, &pool);
-            tokio::task::spawn_local(served.expect("let in"));
+        match kind {
+            ("hyper", "http1") => {
+                let connection = hyper::server::conn::http1::Builder::new()
+                    .header_read_timeout(None)
+                    .serve_connection(TokioIo::new(ours), hyper::service::service_fn(hello))
+                    .with_upgrades();
+                tokio::task::spawn_local(async move { connection.await.ok() });
+            }
+            ("hyper", _) => {
+                let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(ours), hyper::service::service_fn(hello));
+                tokio::task::spawn_local(async move { connection.await.ok() });
+            }
+            (_, "http1") => by_wharf(ours, Protocol::Http),
+            _ => by_wharf(ours, Protocol::Http2),
         }
-        ask(&mut peer, requests).await;
+        if kind.1 == "http1" {
+            ask(&mut peer, requests).await;
+        } else {
+            ask_http2(&mut peer, requests).await;
+        }
     });
+}
+
+fn by_wharf(io: DuplexStream, protocol: Protocol) {
+    let registry = Registry::new(ScopeLimits::default());
+    let listener = "bench".parse().expect("a name");
+    let name = PoolName::new(&listener, protocol.as_str()).expect("a name");
+    let pool = registry.get_or_create(&name, protocol.defaults());
+    let pool = pool.expect("a pool");
+    let address = "192.0.2.1:1000".parse().expect("an address");
+    let slot = pool.reserve().expect("a slot");
+    let service = tower::service_fn(hello);
+    let served = serve_io(io, slot, Endpoints::new(address, address), service, &pool);
+    tokio::task::spawn_local(served.expect("let in"));
 }
 
 async fn ask(peer: &mut DuplexStream, requests: u32) {
@@ -116,6 +142,28 @@ async fn ask(peer: &mut DuplexStream, requests: u32) {
         peer.write_all(REQUEST).await.expect("the server reads");
         let n = peer.read(&mut buffer).await.expect("the server answers");
         assert!(buffer[..n].ends_with(b"Hello, World!"));
+    }
+}
+
+/// One request after another on one connection: HEADERS there, HEADERS and DATA back.
+async fn ask_http2(peer: &mut DuplexStream, requests: u32) {
+    peer.write_all(OPENING).await.expect("the server reads");
+    let mut buffer = [0; 1024];
+    assert!(peer.read(&mut buffer).await.is_ok_and(|n| n > 0));
+    peer.write_all(AGREED).await.expect("the server reads");
+    let length = u8::try_from(FIELDS.len()).expect("a short block");
+    let mut request = vec![0, 0, length, 1, 5, 0, 0, 0, 0];
+    request.extend(FIELDS);
+    for n in 0..requests {
+        request[5..9].copy_from_slice(&(2 * n + 1).to_be_bytes());
+        peer.write_all(&request).await.expect("the server reads");
+        loop {
+            let n = peer.read(&mut buffer).await.expect("the server answers");
+            assert!(n > 0, "the server has closed");
+            if buffer[..n].ends_with(b"Hello, World!") {
+                break;
+            }
+        }
     }
 }
 
