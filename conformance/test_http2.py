@@ -84,7 +84,7 @@ def test_a_full_pool_says_goodbye_with_no_stream_served(serve_http2):
     with serve_http2({"max_connections": 1, "when_full": "refuse"}) as server:
         with H2(server.address) as first:
             assert first.get().status == 200
-            with server.expecting(rejected={"pool_limit": 1}):
+            with server.expecting(closed={"refused": 1}, rejected={"pool_limit": 1}):
                 with H2(server.address, greet=False) as second:
                     second.send(PREFACE, settings(), headers(1, second.block(second.fields())))
                     second.ended(2)

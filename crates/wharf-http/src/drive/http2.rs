@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::flight::Link;
 use crate::http2::{
     Call, GoAway, Kind, MeterLimits, Opening, Owed, Settings, Standing as Behaviour, Streams,
-    Strikes, Wire, builder, serve_stream,
+    Strikes, Window, Wire, builder, serve_stream,
 };
 use crate::settings::Http2Settings;
 use crate::shared_wire::SharedWire;
@@ -97,6 +97,7 @@ where
         greeted: None,
         leaving: None,
         unsaid: false,
+        window: Window::default(),
     };
     poll_fn(|cx| driver.poll(cx, &mut talk)).await
 }
@@ -129,6 +130,7 @@ struct Talk<'a, T: Transport, S> {
     strikes: Strikes,
     /// Since when the peer has agreed to speak.
     greeted: Option<Timestamp>,
+    window: Window,
     /// Whether the peer is to be told GOAWAY once it has greeted.
     unsaid: bool,
     /// Why the peer was told GOAWAY with an error, and when.
@@ -344,6 +346,7 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
                 .look_at()
                 .and_then(|at| Deadline::at(Wait::Response, at)),
             wire.sending.deadline(limits),
+            self.window.deadline(limits),
         ])
     }
 
@@ -417,6 +420,9 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
                 wire.io().get_ref().spare_the_living(user_timeout);
             }
         }
+        let streams = self.streams.len();
+        self.window
+            .look(&wire.meter, streams, &wire.sending, look.now);
         // The last bytes of an answer may still be on their way: into the socket, or, which matters
         // before we leave, out of it.
         let leaving = self.handle.command().is_some();
@@ -450,7 +456,8 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
             Wait::NextRequest => Judgement::Finish(CloseReason::Idle),
             Wait::Response => {
                 let timeouts = self.wire.lock().settings.timeouts;
-                self.streams.look(&timeouts, now);
+                let held = self.window.has_held_up();
+                self.streams.look(&timeouts, held, now);
                 Judgement::PollAgain
             }
             Wait::Sign => {

@@ -54,6 +54,8 @@ pub(crate) struct Tally {
     pub(crate) pings: u64,
     /// Content of the DATA that has come, without padding.
     pub(crate) data_received: u64,
+    /// Room that the client has given the connection, beyond what each begins with.
+    pub(crate) granted: u64,
     /// Content of the DATA that was sent.
     pub(crate) data_sent: u64,
 }
@@ -107,6 +109,12 @@ impl Meter {
     /// it, and no header block is open.
     pub(crate) fn at_boundary(&self) -> bool {
         self.outbound.at_boundary()
+    }
+
+    /// Whether the client has room for more DATA, on whichever stream (RFC 9113 6.9).
+    pub(crate) fn has_room(&self) -> bool {
+        let tally = self.tally();
+        tally.data_sent < tally.granted.saturating_add(65_535)
     }
 
     /// The highest stream that the client has opened: the one to name in a GOAWAY.

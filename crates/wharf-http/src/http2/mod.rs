@@ -18,6 +18,7 @@ mod streams;
 mod strikes;
 mod task;
 mod upload;
+mod window;
 mod wire;
 
 pub(crate) use goaway::GoAway;
@@ -29,6 +30,7 @@ pub(crate) use streams::Streams;
 pub(crate) use strikes::Strikes;
 pub(crate) use task::{Call, serve_stream};
 pub(crate) use upload::Upload;
+pub(crate) use window::Window;
 pub(crate) use wire::Wire;
 
 /// What a connection is told that is not let in: an empty SETTINGS frame, and GOAWAY with no stream

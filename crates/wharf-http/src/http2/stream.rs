@@ -100,6 +100,11 @@ impl Stream {
         }
     }
 
+    /// The connection as a whole was held up: this stream is not to blame.
+    pub(super) fn excuse(&self, now: Timestamp) {
+        self.facts().sending.excuse(now);
+    }
+
     /// The request has a limit of its own.
     pub(crate) fn limit_response(&self, own: Option<Duration>) {
         self.facts().reply.limit(own);

@@ -102,8 +102,9 @@ impl Streams {
         self.inner().look_at = Timestamp::ZERO;
     }
 
-    /// Looks at every stream, and ends what has taken too long.
-    pub(crate) fn look(&self, limits: &Timeouts, now: Timestamp) {
+    /// Looks at every stream, and ends what has taken too long. `held` is whether the connection as a
+    /// whole was held up since the last look: then no stream is to blame for what it could not send.
+    pub(crate) fn look(&self, limits: &Timeouts, held: bool, now: Timestamp) {
         let live: Vec<_> = {
             let mut inner = self.inner();
             // First, so that what comes up meanwhile can only make it earlier.
@@ -111,6 +112,9 @@ impl Streams {
             inner.live.iter().map(|(_, it)| Arc::clone(it)).collect()
         };
         for stream in live {
+            if held {
+                stream.excuse(now);
+            }
             let due = |deadline: &Deadline| deadline.at.after(TICK) <= now;
             if let Some(deadline) = stream.deadline(limits).filter(due) {
                 stream.over(deadline.wait, now);

@@ -69,6 +69,15 @@ impl Sending {
         rate.waiting(now);
     }
 
+    /// Something else has kept the peer from taking: its wait begins again.
+    pub(crate) fn excuse(&mut self, now: Timestamp) {
+        if let Some(since) = &mut self.blocked_since {
+            *since = now;
+            self.rate = RateMeter::new();
+            self.rate.waiting(now);
+        }
+    }
+
     /// Whether the peer takes nothing more.
     pub(crate) fn is_blocked(&self) -> bool {
         self.blocked_since.is_some()

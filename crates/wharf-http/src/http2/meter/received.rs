@@ -30,7 +30,13 @@ impl Meter {
                 self.tally.pings = self.tally.pings.saturating_add(1);
                 self.score.charge(Http2Abuse::PingFlood, 1);
             }
-            Kind::WindowUpdate => self.score.charge(Http2Abuse::WindowUpdateFlood, 1),
+            Kind::WindowUpdate => {
+                if header.stream == 0 {
+                    let room = u64::from(frame.number() & 0x7fff_ffff);
+                    self.tally.granted = self.tally.granted.saturating_add(room);
+                }
+                self.score.charge(Http2Abuse::WindowUpdateFlood, 1);
+            }
             Kind::Priority | Kind::PriorityUpdate => {
                 self.score.charge(Http2Abuse::PriorityFlood, 1);
             }

@@ -105,6 +105,48 @@ async fn a_window_that_opens_by_a_kilobyte_a_second_is_slow_enough() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_answers_over_a_slow_way_are_all_given() {
+    let mut port = Port::new(|_, _| {});
+    let mut peer = port.raw().await;
+    // Forty answers of 6 KB share the 64 KB that a connection begins with, then 5 KB a second.
+    for stream in 0..40 {
+        peer.get(1 + 2 * stream, "/large/6000").await;
+    }
+    let (mut ended, mut bytes) = (0, 0);
+    while ended < 40 {
+        match tokio::time::timeout(SECOND, peer.frame()).await {
+            Err(_) => peer.update(0, 5000).await,
+            Ok(Some(frame)) => {
+                assert!(!frame.is(Kind::Reset), "a stream pays for the others");
+                if frame.is(Kind::Data) {
+                    bytes += frame.payload.len();
+                    ended += usize::from(frame.flags & END_STREAM != 0);
+                }
+            }
+            Ok(None) => panic!("{bytes} bytes, then {:?}", port.end_of_only().await),
+        }
+    }
+    assert_eq!(bytes, 40 * 6000);
+    drop(peer);
+    assert_eq!(port.end_of_only().await, CloseReason::ClientClosed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_whose_window_stays_shut_is_cut_as_a_whole() {
+    let mut port = Port::new(|_, _| {});
+    let mut peer = port.raw().await;
+    for stream in 0..20 {
+        peer.get(1 + 2 * stream, "/large/6000").await;
+    }
+    let since = Instant::now();
+    let frames = peer.until_closed().await;
+    assert!(frames.iter().all(|it| !it.is(Kind::Reset)));
+    assert!(since.elapsed() >= 5 * SECOND && since.elapsed() < 8 * SECOND);
+    drop(peer);
+    assert_eq!(port.end_of_only().await, CloseReason::SlowReader);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_at_a_byte_a_second_is_too_slow_and_one_at_300_is_not() {
     let mut port = Port::new(|_, _| {});
     let client = port.client().await;
