@@ -184,7 +184,12 @@ impl<'a> Driver<'a> {
         if facts.blocked {
             self.looked = now;
         }
-        if let Some(judgement) = facts.demand {
+        // Who has been asked to finish is not asked again: that would go on without an end.
+        let is_news = |judgement: &Judgement, asked: bool| {
+            !(asked && matches!(judgement, Judgement::Finish(_)))
+        };
+        let asked = self.goodbye.is_some();
+        if let Some(judgement) = facts.demand.filter(|it| is_news(it, asked)) {
             return judgement;
         }
         // What a deadline counts from may be a tick older than the coarse clock says.
@@ -207,7 +212,10 @@ impl<'a> Driver<'a> {
             return Judgement::End(talk.part(end));
         }
         if let Some(due) = facts.deadline.filter(|deadline| past(deadline.at)) {
-            return talk.over(due.wait);
+            let judgement = talk.over(due.wait);
+            if is_news(&judgement, asked) {
+                return judgement;
+            }
         }
         let next = [
             age,
