@@ -34,6 +34,7 @@ impl Connection for HttpConnection {
         match settings {
             ProtocolSettings::Http(_) => 19_000,
             ProtocolSettings::Https(_) => 28_000,
+            ProtocolSettings::WebSocket(_) => 12_000,
             ProtocolSettings::Http2(_) | ProtocolSettings::Grpc(_) => 36_000,
         }
     }

@@ -45,6 +45,7 @@ impl Context {
             ProtocolSettings::Http(_) | ProtocolSettings::Https(_) => Protocol::Http,
             ProtocolSettings::Http2(_) => Protocol::Http2,
             ProtocolSettings::Grpc(_) => Protocol::Grpc,
+            ProtocolSettings::WebSocket(_) => Protocol::WebSocket,
         };
         Self {
             clock: pool.clock(),

@@ -12,6 +12,7 @@ mod http1;
 mod http2;
 mod tunnel;
 mod version;
+mod websocket;
 
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};

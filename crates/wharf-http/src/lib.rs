@@ -39,6 +39,7 @@ mod ticker;
 pub mod tls;
 mod transport;
 mod waits;
+mod websocket;
 mod wire;
 
 pub use app::{App, BoxError};
@@ -56,9 +57,10 @@ pub use serve::{Serve, WithGracefulShutdown, serve, serve_io};
 pub use server::{ListenerSetup, Server, ServerBuilder, StartError};
 pub use settings::{
     GrpcPatch, GrpcSettings, Http2Patch, Http2Settings, HttpPatch, HttpSettings, HttpsPatch,
-    HttpsSettings, ProtocolPatch, ProtocolSettings,
+    HttpsSettings, ProtocolPatch, ProtocolSettings, WebSocketPatch, WebSocketSettings,
 };
 pub use tallies::{Counts, ListenerTally};
 pub use transport::Transport;
+pub use websocket::{Origins, SlowConsumer};
 
 pub use wharf_pool as pool;

@@ -39,11 +39,6 @@ impl Protocol {
             Self::WebSocket => "websocket",
         }
     }
-
-    /// Whether this version serves it.
-    pub const fn is_served(self) -> bool {
-        !matches!(self, Self::WebSocket)
-    }
 }
 
 impl fmt::Display for Protocol {

@@ -23,7 +23,7 @@ use crate::server::{ListenerSetup, Server, ServerBuilder, StartError};
 use crate::settings::HttpSettings;
 use crate::transport::Transport;
 
-/// The name of the listener that [`serve`] makes; its pool is `main/http`.
+/// The name of the listener that [`serve`] makes; its pools are `main/http` and `main/websocket`.
 const NAME: &str = "main";
 
 /// Serves `app` on `listener`, with every limit, deadline and default of wharf.
@@ -137,7 +137,9 @@ where
                 address: "its socket".to_owned(),
                 source,
             })?;
-        let setup = ListenerSetup::on(name, socket).pool(Protocol::Http, self.config);
+        let setup = ListenerSetup::on(name, socket)
+            .pool(Protocol::Http, self.config)
+            .pool(Protocol::WebSocket, Protocol::WebSocket.defaults());
         self.builder.listener(setup, self.app).start().await
     }
 

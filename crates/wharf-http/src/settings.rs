@@ -5,6 +5,7 @@ use std::time::Duration;
 use wharf_pool::config::{ByteSize, Count, Key, Patch, PoolConfig, SetError, Settings, Value};
 
 use crate::protocol::Protocol;
+use crate::websocket::{Origins, SlowConsumer};
 
 wharf_pool::settings! {
     /// What HTTP/1 requests over plain TCP may look like.
@@ -88,6 +89,28 @@ wharf_pool::settings! {
     }
 }
 
+wharf_pool::settings! {
+    /// What WebSocket sessions may look like.
+    pub struct WebSocketSettings, WebSocketPatch {
+        /// How long nothing may come from the client before it is sent a Ping.
+        ping_interval: Option<Duration> = Some(Duration::from_secs(30)), Now;
+        /// How long the client may take to answer it, with anything.
+        pong_timeout: Duration = Duration::from_secs(10), Now;
+        /// The largest message of a client; over it Close 1009.
+        max_message_size: ByteSize = ByteSize::mib(1), Now;
+        /// The largest frame of a client; over it Close 1009.
+        max_frame_size: ByteSize = ByteSize::kib(256), Now;
+        /// The most frames that a client may make of one message; over it Close 1008.
+        max_fragments: Count = count(128), Now;
+        /// How many bytes of messages may wait for one client.
+        send_queue: ByteSize = ByteSize::kib(256), NextConnection;
+        /// What becomes of a client for whom more waits.
+        slow_consumer: SlowConsumer = SlowConsumer::Close, NextConnection;
+        /// Whose pages may open a session; others get 403.
+        allowed_origins: Origins = Origins::Any, Now;
+    }
+}
+
 const fn count(n: u32) -> Count {
     match Count::new(n) {
         Some(count) => count,
@@ -108,6 +131,8 @@ pub enum ProtocolSettings {
     Http2(Http2Settings),
     /// `grpc`.
     Grpc(GrpcSettings),
+    /// `websocket`.
+    WebSocket(WebSocketSettings),
 }
 
 /// A change of some of [`ProtocolSettings`].
@@ -122,23 +147,26 @@ pub enum ProtocolPatch {
     Http2(Http2Patch),
     /// For `grpc`.
     Grpc(GrpcPatch),
+    /// For `websocket`.
+    WebSocket(WebSocketPatch),
 }
 
 impl ProtocolSettings {
     /// The defaults of a protocol.
     pub fn of(protocol: Protocol) -> Self {
         match protocol {
-            Protocol::Http | Protocol::WebSocket => Self::Http(HttpSettings::default()),
+            Protocol::Http => Self::Http(HttpSettings::default()),
             Protocol::Https => Self::Https(HttpsSettings::default()),
             Protocol::Http2 => Self::Http2(Http2Settings::default()),
             Protocol::Grpc => Self::Grpc(GrpcSettings::default()),
+            Protocol::WebSocket => Self::WebSocket(WebSocketSettings::default()),
         }
     }
 
     /// How long a TLS handshake may take, on listeners that have one.
     pub(crate) fn tls_handshake_timeout(&self) -> Option<Duration> {
         match self {
-            Self::Http(_) => None,
+            Self::Http(_) | Self::WebSocket(_) => None,
             Self::Https(it) => Some(it.tls_handshake_timeout),
             Self::Http2(it) => Some(it.tls_handshake_timeout),
             Self::Grpc(it) => Some(it.tls_handshake_timeout),
@@ -166,6 +194,11 @@ impl Protocol {
             // Their clients keep few connections, and expect to find them.
             config.common.keep_alive_timeout = Duration::from_mins(5);
         }
+        if self == Self::WebSocket {
+            // Its Pings find those who are gone; who is there and has nothing to say is what a session
+            // is kept for.
+            config.common.keep_alive_timeout = Duration::from_hours(1);
+        }
         config
     }
 }
@@ -178,6 +211,7 @@ macro_rules! whichever {
             Self::Https($settings) => $then,
             Self::Http2($settings) => $then,
             Self::Grpc($settings) => $then,
+            Self::WebSocket($settings) => $then,
         }
     };
 }
@@ -191,6 +225,7 @@ impl Settings for ProtocolSettings {
             Self::Https(it) => ProtocolPatch::Https(it.patch()),
             Self::Http2(it) => ProtocolPatch::Http2(it.patch()),
             Self::Grpc(it) => ProtocolPatch::Grpc(it.patch()),
+            Self::WebSocket(it) => ProtocolPatch::WebSocket(it.patch()),
         }
     }
 
@@ -204,8 +239,16 @@ impl Settings for ProtocolSettings {
             (Self::Https(it), ProtocolPatch::Https(patch)) => it.apply(patch),
             (Self::Http2(it), ProtocolPatch::Http2(patch)) => it.apply(patch),
             (Self::Grpc(it), ProtocolPatch::Grpc(patch)) => it.apply(patch),
+            (Self::WebSocket(it), ProtocolPatch::WebSocket(patch)) => it.apply(patch),
             // A change of another protocol's settings has nothing to say here.
-            (Self::Http(_) | Self::Https(_) | Self::Http2(_) | Self::Grpc(_), _) => {}
+            (
+                Self::Http(_)
+                | Self::Https(_)
+                | Self::Http2(_)
+                | Self::Grpc(_)
+                | Self::WebSocket(_),
+                _,
+            ) => {}
         }
     }
 
@@ -233,4 +276,10 @@ macro_rules! from {
         }
     )+};
 }
-from!(HttpSettings => Http, HttpsSettings => Https, Http2Settings => Http2, GrpcSettings => Grpc);
+from!(
+    HttpSettings => Http,
+    HttpsSettings => Https,
+    Http2Settings => Http2,
+    GrpcSettings => Grpc,
+    WebSocketSettings => WebSocket
+);

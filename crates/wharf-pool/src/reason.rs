@@ -64,6 +64,8 @@ reasons! {
         ProtocolError = "protocol_error",
         /// HTTP/2 frames that cost us more than they mean.
         Http2Abuse = "http2_abuse",
+        /// WebSocket frames that cost us more than they mean.
+        WebSocketAbuse = "websocket_abuse",
         /// A message, body or head was larger than allowed.
         MessageTooLarge = "message_too_large",
         /// A WebSocket ping was not answered.
@@ -126,6 +128,7 @@ impl CloseReason {
                 | Self::BadRequest
                 | Self::ProtocolError
                 | Self::Http2Abuse
+                | Self::WebSocketAbuse
                 | Self::MessageTooLarge
                 | Self::SlowConsumer
                 | Self::PeerReset

@@ -15,12 +15,12 @@ use super::conversation::{
     Answer, Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing,
 };
 use super::version::Opened;
-use super::{Driver, Fuse, farewell, tunnel};
+use super::{Driver, Fuse, farewell, tunnel, websocket};
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
 use crate::flight::Link;
-use crate::http1::{Fate, Settings, SharedWire, Violation, Watched, Wire};
+use crate::http1::{Fate, Lent, Settings, SharedWire, Violation, Watched, Wire};
 use crate::transport::Transport;
 use crate::wire::Wire as _;
 
@@ -40,9 +40,11 @@ where
     let settings = Settings::of(&pool);
     let wire = SharedWire::new(Wire::new(io, Arc::clone(&shared.clock), settings, early));
     let fuse = Fuse(&handle);
-    let end = converse(&wire, &handle, pool, app, shared).await;
+    let end = converse(&wire, &handle, pool, app, Arc::clone(&shared)).await;
     drop(fuse);
-    if end.last == LastWord::Upgraded {
+    if end.last == LastWord::Upgraded && wire.lock().session().is_some() {
+        websocket::serve(wire, &handle, &shared).await;
+    } else if end.last == LastWord::Upgraded {
         tunnel::outlive(wire, &handle).await;
     } else {
         farewell::say(wire, &handle, end).await;
@@ -89,7 +91,7 @@ where
             wire: wire.clone(),
             link: Arc::clone(&link),
         };
-        let io = TokioIo::new(wire.clone());
+        let io = TokioIo::new(Lent::new(wire.clone()));
         let codec = builder(&settings)
             .serve_connection(io, service)
             .with_upgrades();

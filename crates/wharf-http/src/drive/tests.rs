@@ -23,6 +23,7 @@ use crate::ticker::tick;
 
 mod http2;
 mod order;
+mod websocket;
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -2,14 +2,15 @@
 
 use std::task::Waker;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use wharf_pool::{CloseReason, ConnId, ConnectionHandle, Outcome};
 
 use super::SharedWire;
-use super::wire::Session;
+use super::wire::Upgraded;
 use crate::connection::HttpConnection;
 use crate::flight::Flight;
 use crate::transport::Transport;
+use crate::websocket::Reserved;
 
 /// One request in flight. Its drop is the end of the request, however that comes about.
 pub(crate) struct Answering<T: Transport> {
@@ -51,12 +52,26 @@ impl<T: Transport> Answering<T> {
     pub(crate) fn responded(&mut self, status: StatusCode, upgrade: bool) {
         self.flight.responded(status);
         let guard = upgrade.then(|| self.flight.take_guard()).flatten();
-        let session = guard.map(|guard| Session {
+        let upgraded = guard.map(|guard| Upgraded {
             guard,
             outcome: Outcome::of_status(status.as_u16()),
             took: self.flight.elapsed(),
         });
-        let reader = self.wire.lock().answer_begins(session);
+        let reader = self.wire.lock().answer_begins(upgraded);
+        reader.into_iter().for_each(Waker::wake);
+    }
+
+    /// The head of the answer is there, and opens a WebSocket session: with it the connection moves,
+    /// and the request ends where it was made.
+    pub(crate) fn opened(&mut self, place: Reserved, fields: &HeaderMap) {
+        self.flight.responded(StatusCode::SWITCHING_PROTOCOLS);
+        let (pool, settings) = place.begin(fields);
+        let upgraded = Upgraded {
+            guard: self.handle().begin_request(&pool),
+            outcome: Outcome::Success,
+            took: self.flight.elapsed(),
+        };
+        let reader = self.wire.lock().session_begins(upgraded, settings);
         reader.into_iter().for_each(Waker::wake);
     }
 

@@ -178,6 +178,11 @@ impl Exchange {
         ])
     }
 
+    /// The part of it that is about bytes on their way to the peer.
+    pub(crate) fn sending(&self, limits: &Timeouts) -> Option<Deadline> {
+        self.writing.deadline(limits)
+    }
+
     /// The handler owes from the call or the last move of the request's body, whichever is later,
     /// and never while the peer is the one who keeps it waiting.
     fn response_deadline(&self, configured: Option<Duration>) -> Option<Deadline> {

@@ -142,6 +142,11 @@ impl Meter {
         }
     }
 
+    /// Whether the request in hand asks for an upgrade, and is not answered yet.
+    pub(crate) const fn asks_for_upgrade(&self) -> bool {
+        matches!(self.then, Then::Held)
+    }
+
     /// Where the connection stands.
     pub(crate) const fn place(&self) -> Place {
         match &self.phase {

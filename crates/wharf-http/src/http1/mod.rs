@@ -13,6 +13,7 @@ mod fields;
 mod head;
 mod head_scan;
 mod host;
+mod lent;
 mod meter;
 mod octets;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod violation;
 mod wire;
 
 pub(crate) use fate::Fate;
+pub(crate) use lent::Lent;
 pub(crate) use service::Watched;
 pub(crate) use settings::Settings;
 pub(crate) use violation::Violation;

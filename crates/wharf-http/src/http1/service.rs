@@ -27,6 +27,7 @@ use crate::flight::{Flight, Link};
 use crate::info::Connected;
 use crate::panics::report_panic;
 use crate::transport::Transport;
+use crate::websocket::{Asked, Refusal};
 
 /// The application as one connection's hyper sees it.
 pub(crate) struct Watched<T, S> {
@@ -48,12 +49,12 @@ where
         let Link { handle, shared, .. } = &*self.link;
         let now = shared.clock.now();
         let served = handle.requests() + 1;
-        let last = {
+        let (last, asks) = {
             let mut wire = self.wire.lock();
             wire.exchange.called(now);
-            wire.settings
-                .max_requests
-                .is_some_and(|most| served >= most)
+            let most = wire.settings.max_requests;
+            let last = most.is_some_and(|most| served >= most);
+            (last, wire.asks_for_upgrade())
         };
         if served == 1
             && let Some(agent) = request.headers().get(USER_AGENT)
@@ -64,23 +65,28 @@ where
         connected.insert_into(request.extensions_mut());
         let flight = Flight::begin(Arc::clone(&self.link), &request);
         let flight = Answering::begin(self.wire.clone(), flight);
-        let request = request.map(RequestBody::http1);
-        let answer = catch_unwind(AssertUnwindSafe(|| Oneshot::new(self.app.clone(), request)));
-        match answer {
-            Ok(handler) => Answer {
-                handler: Some(handler),
-                flight: Some(flight),
-                last,
-            },
-            Err(panic) => {
-                report_panic(handle, &*panic);
-                Answer {
-                    handler: None,
-                    flight: Some(flight),
-                    last,
+        let mut answer = Answer {
+            handler: None,
+            flight: Some(flight),
+            last,
+            asked: Asked::Other,
+            refusal: None,
+        };
+        if asks {
+            match Asked::of(&mut request, &self.link) {
+                Ok(asked) => answer.asked = asked,
+                Err(refusal) => {
+                    answer.refusal = Some(refusal);
+                    return answer;
                 }
             }
         }
+        let request = request.map(RequestBody::http1);
+        match catch_unwind(AssertUnwindSafe(|| Oneshot::new(self.app.clone(), request))) {
+            Ok(handler) => answer.handler = Some(handler),
+            Err(panic) => report_panic(handle, &*panic),
+        }
+        answer
     }
 }
 
@@ -92,7 +98,10 @@ pin_project! {
         // Taken when the head is there; from then on the body has it.
         flight: Option<Answering<T>>,
         last: bool,
-        }
+        // What may become of the connection with this answer.
+        asked: Asked,
+        refusal: Option<Refusal>,
+    }
 }
 
 impl<T, S> Future for Answer<T, S>
@@ -107,7 +116,7 @@ where
         let Some(flight) = this.flight.as_ref() else {
             return Poll::Pending;
         };
-        // Without a handler it has panicked before it became a future.
+        // Without a handler it is refused, or has panicked before it became a future.
         let handler = this.handler.as_mut().as_pin_mut();
         let polled = handler.map(|it| catch_unwind(AssertUnwindSafe(|| it.poll(cx))));
         let response = match polled {
@@ -123,7 +132,10 @@ where
                 report_panic(flight.handle(), &*panic);
                 plain(StatusCode::INTERNAL_SERVER_ERROR)
             }
-            None => plain(StatusCode::INTERNAL_SERVER_ERROR),
+            None => match this.refusal.take() {
+                Some(refusal) => refusal.response(None),
+                None => plain(StatusCode::INTERNAL_SERVER_ERROR),
+            },
         };
         let farewell = flight.farewell(*this.last);
         // Whatever the handler still holds is let go before its answer is sent.
@@ -131,7 +143,8 @@ where
         let Some(flight) = this.flight.take() else {
             return Poll::Pending;
         };
-        Poll::Ready(Ok(finish(response, flight, farewell)))
+        let asked = std::mem::replace(this.asked, Asked::Other);
+        Poll::Ready(Ok(finish(response, flight, asked, farewell)))
     }
 }
 
@@ -146,8 +159,21 @@ fn plain<B>(status: StatusCode) -> Response<Option<B>> {
 fn finish<T: Transport, B: Body>(
     mut response: Response<Option<B>>,
     mut flight: Answering<T>,
+    asked: Asked,
     farewell: Option<CloseReason>,
 ) -> Response<ResponseBody<T, B>> {
+    let upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    match asked {
+        Asked::Session(place) if upgrade => {
+            flight.opened(*place, response.headers());
+            return response.map(|body| ResponseBody::new(body, flight));
+        }
+        Asked::Ordinary if upgrade => {
+            tracing::error!(connection = %flight.id(), "101 to a request that asks for no upgrade");
+            response = plain(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        Asked::Session(_) | Asked::Ordinary | Asked::Other => {}
+    }
     let status = response.status();
     let upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
     if let Some(reason) = farewell.filter(|_| !upgrade) {

@@ -54,7 +54,7 @@ fn head_limits(settings: &ProtocolSettings) -> HeadLimits {
             it.max_body_size,
         ),
         // A pool's settings are of its protocol's kind: that is checked when it is made.
-        ProtocolSettings::Http2(_) | ProtocolSettings::Grpc(_) => {
+        ProtocolSettings::Http2(_) | ProtocolSettings::Grpc(_) | ProtocolSettings::WebSocket(_) => {
             return head_limits(&ProtocolSettings::default());
         }
     };

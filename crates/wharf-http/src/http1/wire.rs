@@ -5,6 +5,8 @@
 //! never sees a request that we refuse, and is never timed by a clock of its own. What is not passed
 //! stays here until the driver decides.
 
+mod session;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use super::violation::Violation;
 use crate::connection::HttpConnection;
 use crate::transport::Transport;
 use crate::waits::taken_by_peer;
+use crate::websocket::Tap;
 
 /// How much is read at once while part of a head is kept here: heads that do not come in one piece
 /// are rare, and the buffer is on the stack.
@@ -48,13 +51,13 @@ pub(crate) struct Wire<T> {
     wants_more: bool,
     /// Who asked for bytes that are held until the handler has decided whose they are.
     held_from: Option<Waker>,
-    /// The request whose answer opened the tunnel: it is in flight until the last byte.
-    session: Option<Box<Session>>,
+    /// What the request has become whose answer opened the tunnel: in flight until the last byte.
+    upgraded: Option<Box<Upgraded>>,
 }
 
 /// A request that became another protocol, and what its handshake came to.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct Upgraded {
     pub(crate) guard: RequestGuard<HttpConnection>,
     pub(crate) outcome: Outcome,
     pub(crate) took: Duration,
@@ -70,6 +73,8 @@ enum Tunnel {
         reader: Option<Waker>,
         writer: Option<Waker>,
     },
+    /// The same, and they are a WebSocket's: we listen, and have something to say ourselves.
+    Tapped(Box<Tap>),
     /// The driver has ended it: both directions fail.
     Cut,
 }
@@ -96,7 +101,7 @@ impl<T: Transport> Wire<T> {
             taken: None,
             wants_more: false,
             held_from: None,
-            session: None,
+            upgraded: None,
         };
         wire.scan_stash();
         wire
@@ -173,11 +178,11 @@ impl<T: Transport> Wire<T> {
     /// meter held back behind a request for an upgrade. Returns who waits for that, to be woken
     /// without the lock.
     #[must_use]
-    pub(crate) fn answer_begins(&mut self, upgrade: Option<Session>) -> Option<Waker> {
+    pub(crate) fn answer_begins(&mut self, upgrade: Option<Upgraded>) -> Option<Waker> {
         self.exchange.responded();
         let held = self.meter.place() == Place::Held;
-        if let Some(session) = upgrade {
-            self.session = Some(Box::new(session));
+        if let Some(upgraded) = upgrade {
+            self.upgraded = Some(Box::new(upgraded));
             self.meter.upgraded();
             self.tunnel = Tunnel::Open {
                 reader: None,
@@ -193,6 +198,11 @@ impl<T: Transport> Wire<T> {
         self.held_from.take()
     }
 
+    /// Whether the request in hand asks for an upgrade.
+    pub(crate) fn asks_for_upgrade(&self) -> bool {
+        self.meter.asks_for_upgrade()
+    }
+
     /// Whether an upgrade has taken the bytes away from the codec.
     pub(crate) fn is_tunnel(&self) -> bool {
         !matches!(self.tunnel, Tunnel::None)
@@ -206,6 +216,7 @@ impl<T: Transport> Wire<T> {
         self.io.get_ref().reset_on_drop();
         match std::mem::replace(&mut self.tunnel, Tunnel::Cut) {
             Tunnel::Open { reader, writer } => [reader, writer],
+            Tunnel::Tapped(mut tap) => tap.cut(),
             Tunnel::None | Tunnel::Cut => [None, None],
         }
     }
@@ -219,6 +230,9 @@ impl<T: Transport> Wire<T> {
                 self.wants_more = false;
                 self.give(buf);
                 return Poll::Ready(Ok(()));
+            }
+            if let Tunnel::Tapped(_) = self.tunnel {
+                return self.read_in_session(cx, buf);
             }
             // The driver answers a violation; until then hyper has nothing more to read.
             if self.violation.is_some() {
@@ -302,7 +316,7 @@ impl<T: Transport> Wire<T> {
         match &mut self.tunnel {
             Tunnel::None => self.exchange.read_blocked(self.clock.now()),
             Tunnel::Open { reader, .. } => keep(reader, cx.waker()),
-            Tunnel::Cut => {}
+            Tunnel::Tapped(_) | Tunnel::Cut => {}
         }
     }
 
@@ -392,13 +406,13 @@ impl<T: Transport> Wire<T> {
     /// Notes whether the way to the peer is free.
     fn wrote(&mut self, written: &Poll<io::Result<usize>>, cx: &Context<'_>) {
         match (written, &mut self.tunnel) {
-            (Poll::Ready(Ok(bytes)), Tunnel::None) => {
+            (Poll::Ready(Ok(bytes)), Tunnel::None | Tunnel::Tapped(_)) => {
                 if self.exchange.is_writing() {
                     self.look_at_peer(*bytes as u64);
                     self.exchange.unblocked(self.clock.now());
                 }
             }
-            (Poll::Pending, Tunnel::None) => {
+            (Poll::Pending, Tunnel::None | Tunnel::Tapped(_)) => {
                 if !self.exchange.is_writing() {
                     self.taken = taken_by_peer(&self.io);
                 }
@@ -425,6 +439,9 @@ impl<T: Transport> crate::wire::Wire for Wire<T> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Tunnel::Tapped(_) = self.tunnel {
+            return self.write_in_session(cx, bytes);
+        }
         self.write(cx, |io, cx| io.poll_write(cx, bytes))
     }
 
@@ -433,16 +450,27 @@ impl<T: Transport> crate::wire::Wire for Wire<T> {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if let Tunnel::Tapped(_) = self.tunnel {
+            let first = pieces.iter().find(|piece| !piece.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |piece| piece));
+        }
         self.write(cx, |io, cx| io.poll_write_vectored(cx, pieces))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Tunnel::Tapped(_) = self.tunnel {
+            return self.flush_in_session(cx);
+        }
         self.write(cx, |io, cx| io.poll_flush(cx).map_ok(|()| 0))
             .map_ok(drop)
     }
 
     /// After an upgrade it is whoever asked for it that closes our direction.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Tunnel::Tapped(_) = self.tunnel {
+            self.finish_in_session();
+            return Poll::Ready(Ok(()));
+        }
         if self.is_tunnel() {
             Pin::new(&mut self.io).poll_shutdown(cx)
         } else {
@@ -453,8 +481,8 @@ impl<T: Transport> crate::wire::Wire for Wire<T> {
 
 impl<T> Drop for Wire<T> {
     fn drop(&mut self) {
-        if let Some(session) = self.session.take() {
-            session.guard.end(session.outcome, session.took);
+        if let Some(upgraded) = self.upgraded.take() {
+            upgraded.guard.end(upgraded.outcome, upgraded.took);
             // The driver waits for the end of the bytes that it has given away.
             self.io.handle().control().wake();
         }

@@ -52,9 +52,9 @@ impl Settings {
         let (http2, grpc, is_grpc) = match &config.protocol {
             ProtocolSettings::Http2(http2) => (http2.clone(), GrpcSettings::default(), false),
             ProtocolSettings::Grpc(grpc) => (wire.clone(), grpc.clone(), true),
-            ProtocolSettings::Http(_) | ProtocolSettings::Https(_) => {
-                (wire.clone(), GrpcSettings::default(), false)
-            }
+            ProtocolSettings::Http(_)
+            | ProtocolSettings::Https(_)
+            | ProtocolSettings::WebSocket(_) => (wire.clone(), GrpcSettings::default(), false),
         };
         let ping = if is_grpc {
             Ping {

@@ -85,11 +85,20 @@ impl Opening {
                 Protocol::Http
             };
             pools.push((only, only.defaults()));
+            pools.push((Protocol::WebSocket, Protocol::WebSocket.defaults()));
         }
         let pools = pools
             .into_iter()
             .map(|(protocol, config)| CheckedPool::new(&name, protocol, config, tls.is_some()))
             .collect::<Result<Vec<_>, _>>()?;
+        let has = |protocol| pools.iter().any(|pool| pool.protocol == protocol);
+        if has(Protocol::WebSocket) && !has(Protocol::Http) && !has(Protocol::Https) {
+            return Err(StartError::Protocol {
+                listener: name,
+                protocol: Protocol::WebSocket,
+                why: "its sessions begin as HTTP/1: add http, or https with tls",
+            });
+        }
         let tls = tls.map(|(certificates, client_auth)| {
             tls::Acceptor::new(&certificates, alpn(&pools), client_auth, handshakes)
         });
@@ -180,9 +189,7 @@ fn check(
     config: &PoolConfig<ProtocolSettings>,
     tls: bool,
 ) -> Result<(), &'static str> {
-    if !protocol.is_served() {
-        Err("this version does not have it")
-    } else if !config.protocol.fits(protocol) {
+    if !config.protocol.fits(protocol) {
         Err("its settings are those of another protocol")
     } else if protocol == Protocol::Https && !tls {
         Err("it needs a certificate: set tls")

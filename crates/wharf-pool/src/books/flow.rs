@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::CloseReason;
 
 /// Connections since start: `accepted` = those that are there + `moved` + all `closed`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flow {
     /// Entered, at their accept or by a move.
     pub(crate) accepted: u64,
@@ -15,6 +15,17 @@ pub(crate) struct Flow {
     closed: [u64; CloseReason::ALL.len()],
     /// The lives of those that ended, added up.
     pub(crate) lifetime: Duration,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Self {
+            accepted: 0,
+            moved: 0,
+            closed: [0; CloseReason::ALL.len()],
+            lifetime: Duration::ZERO,
+        }
+    }
 }
 
 impl Flow {

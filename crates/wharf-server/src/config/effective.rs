@@ -23,7 +23,7 @@ pub(crate) fn effective(config: &Config, file: Option<&str>) -> String {
     page.table("admin", &config.admin.settings.values());
     page.table("log", &config.log.values());
     page.table("limits", &limit_values(config));
-    for protocol in Protocol::ALL.into_iter().filter(|it| it.is_served()) {
+    for protocol in Protocol::ALL {
         let values = config.base.of(protocol).values();
         page.table(&format!("pools.{}", protocol.as_str()), &values);
     }

@@ -199,14 +199,6 @@ fn read_protocol(item: &Written, path: &str, report: &mut Report) -> Option<Prot
         report.problem(item.at, path, reason, remedy);
         return None;
     };
-    if !protocol.is_served() {
-        let reason = format!(
-            "this version of wharf does not serve {} yet",
-            protocol.as_str()
-        );
-        report.problem(item.at, path, reason, "leave it out");
-        return None;
-    }
     Some(protocol)
 }
 
@@ -229,6 +221,11 @@ fn check_protocols(
     if !tls && protocols.contains(&Protocol::Https) {
         let remedy = "write \"http\" instead, or tls = { certificate = \"…\", key = \"…\" }";
         refuse("\"https\" needs tls", remedy);
+    }
+    let has_http1 = protocols.contains(&Protocol::Http) || protocols.contains(&Protocol::Https);
+    if protocols.contains(&Protocol::WebSocket) && !has_http1 {
+        let remedy = if tls { "add \"https\"" } else { "add \"http\"" };
+        refuse("a \"websocket\" session begins as HTTP/1", remedy);
     }
 }
 

@@ -49,9 +49,7 @@ impl BasePools {
         let Some(mut pools) = pools else { return base };
         for protocol in Protocol::ALL {
             let of_protocol = &mut base.by_protocol[protocol as usize];
-            if !protocol.is_served() {
-                pools.not_yet(protocol.as_str(), report);
-            } else if let Some(section) = pools.section(protocol.as_str(), report) {
+            if let Some(section) = pools.section(protocol.as_str(), report) {
                 *of_protocol = read_pool(section, of_protocol, report);
             }
         }

@@ -185,10 +185,16 @@ const BROKEN: &[(&str, (usize, usize), &str, &str)] = &[
         "\"240B/s\"",
     ),
     (
-        "[pools.websocket]\nmax_age = \"1h\"",
-        (5, 8),
-        "pools.websocket",
-        "leave it out",
+        "[pools.websocket]\nallowed_origins = [\"app.example\"]",
+        (6, 19),
+        "pools.websocket.allowed_origins",
+        "\"any\" or a list",
+    ),
+    (
+        "[pools.websocket]\nslow_consumer = \"wait\"",
+        (6, 17),
+        "pools.websocket.slow_consumer",
+        "\"close\" or \"drop_oldest\"",
     ),
     (
         "[pools.http2]\nmax_header_size = \"1KiB\"",
@@ -277,9 +283,9 @@ const BROKEN: &[(&str, (usize, usize), &str, &str)] = &[
     ),
     (
         "[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:0\"\nprotocols = [\"websocket\"]",
-        (8, 14),
+        (8, 13),
         "listener[1].protocols",
-        "leave it out",
+        "add \"http\"",
     ),
     (
         "[[listener]]\nname = \"b\"\naddress = \"127.0.0.1:0\"\nprotocols = [\"https\"]",

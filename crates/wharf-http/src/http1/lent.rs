@@ -1,0 +1,70 @@
+//! [`Lent`]: the wire as the codec has it, and after an upgrade the handler.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::SharedWire;
+use crate::transport::Transport;
+
+/// The wire as the codec has it, and after an upgrade the handler: its drop tells the driver that they
+/// have let the bytes go.
+pub(crate) struct Lent<T: Transport>(SharedWire<T>);
+
+impl<T: Transport> Lent<T> {
+    pub(crate) fn new(wire: SharedWire<T>) -> Self {
+        Self(wire)
+    }
+
+    fn wire(self: Pin<&mut Self>) -> Pin<&mut SharedWire<T>> {
+        Pin::new(&mut self.get_mut().0)
+    }
+}
+
+impl<T: Transport> AsyncRead for Lent<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.wire().poll_read(cx, buf)
+    }
+}
+
+impl<T: Transport> AsyncWrite for Lent<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.wire().poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.wire().poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire().poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire().poll_shutdown(cx)
+    }
+}
+
+impl<T: Transport> Drop for Lent<T> {
+    fn drop(&mut self) {
+        self.0.lock().let_go(std::thread::panicking());
+    }
+}
