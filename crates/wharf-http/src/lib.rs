@@ -39,7 +39,7 @@ mod ticker;
 pub mod tls;
 mod transport;
 mod waits;
-mod websocket;
+pub mod websocket;
 mod wire;
 
 pub use app::{App, BoxError};
@@ -61,6 +61,5 @@ pub use settings::{
 };
 pub use tallies::{Counts, ListenerTally};
 pub use transport::Transport;
-pub use websocket::{Origins, SlowConsumer};
 
 pub use wharf_pool as pool;

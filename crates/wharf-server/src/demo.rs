@@ -4,6 +4,7 @@ mod body;
 mod echo;
 pub(crate) mod grpc;
 mod proto;
+mod websocket;
 
 pub(crate) use body::AppBody;
 
@@ -14,7 +15,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::Query;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -36,6 +37,9 @@ pub(crate) fn router() -> Router {
         .route("/block", get(block))
         .route("/bytes", get(bytes))
         .route("/panic", get(panicking))
+        .route("/ws", any(websocket::echo))
+        .route("/ws/room/{name}", any(websocket::enter))
+        .with_state(websocket::Rooms::default())
 }
 
 fn plain(body: impl Into<Body>) -> Response {

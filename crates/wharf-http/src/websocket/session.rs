@@ -278,7 +278,12 @@ impl Session {
     /// The session is to end for a reason of ours.
     pub(crate) fn leave(&mut self, reason: CloseReason, now: Timestamp) {
         if self.ending.is_none() {
-            self.say_close(Some(1001), "");
+            let (code, why) = if reason == CloseReason::SlowConsumer {
+                (1008, "messages are taken too slowly")
+            } else {
+                (1001, "")
+            };
+            self.say_close(Some(code), why);
             self.end(reason, now);
         }
     }

@@ -490,7 +490,7 @@ async fn a_full_pool_refuses_before_the_handler_and_other_answers_give_the_place
 async fn an_origin_that_is_not_allowed_gets_403() {
     let sessions = Sessions::new(|c| {
         c.protocol = ProtocolSettings::WebSocket(WebSocketSettings {
-            allowed_origins: crate::Origins::Only(vec!["https://a.example".to_owned()]),
+            allowed_origins: crate::websocket::Origins::Only(vec!["https://a.example".to_owned()]),
             ..WebSocketSettings::default()
         });
     });
