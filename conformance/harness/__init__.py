@@ -10,6 +10,7 @@ from .probe import Probe, warm
 from .server import Server, StartFailed, binary, free_port
 from .tls import Authority, TlsPeer, serial_of, tls_client
 from .wait import eventually
+from .ws import Ws
 
 __all__ = [
     "Authority",
@@ -26,6 +27,7 @@ __all__ = [
     "Setting",
     "StartFailed",
     "TlsPeer",
+    "Ws",
     "binary",
     "connect_many",
     "cpu_seconds",

@@ -265,7 +265,8 @@ TOLD = {
     "idle", "connection_timeout", "headers_timeout", "request_timeout", "stream_idle",
     "slow_request", "slow_reader", "peer_dead", "bad_request", "protocol_error",
     "message_too_large", "peer_reset", "panic", "proxy_protocol", "application_error",
-    "http2_abuse", "ping_timeout", "tls_error", "tls_timeout",
+    "http2_abuse", "ping_timeout", "tls_error", "tls_timeout", "pong_timeout", "slow_consumer",
+    "websocket_abuse",
 }
 
 

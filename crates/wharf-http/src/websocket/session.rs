@@ -3,6 +3,7 @@
 //! The bytes of both directions go by; here it becomes what the handler may have, what we say between
 //! its frames, what is waited for, and how the session ends. No clock, no IO: `now` is an argument.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 /// us busy, whatever they measure.
 const PINGS: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 
+/// So many Pings wait for their answers; of more only the latest do (RFC 6455 5.5.3).
+const MOST_PONGS: usize = 16;
+
 /// One session, from its handshake to its end.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -37,8 +41,8 @@ pub(crate) struct Session {
     heartbeat: Heartbeat,
     beats: u32,
     pings: TokenBucket,
-    /// The client's latest Ping, while it is not answered.
-    pong: Option<Box<Control>>,
+    /// The client's latest Pings, while they are not answered.
+    pongs: VecDeque<Box<Control>>,
     goodbye: Goodbye,
     theirs: Theirs,
     ending: Option<Ending>,
@@ -117,7 +121,7 @@ impl Session {
             heartbeat: Heartbeat::Quiet,
             beats: 0,
             pings: TokenBucket::new(PINGS, now),
-            pong: None,
+            pongs: VecDeque::new(),
             goodbye: Goodbye::None,
             theirs: Theirs::None,
             ending: None,
@@ -151,7 +155,10 @@ impl Session {
                 }
                 Piece::Ping(ping) => {
                     self.count_ping(now);
-                    self.pong = Some(ping);
+                    if self.pongs.len() == MOST_PONGS {
+                        self.pongs.pop_front();
+                    }
+                    self.pongs.push_back(ping);
                 }
                 Piece::Pong(pong) if !self.is_ours(&pong) => {
                     self.count_ping(now);
@@ -204,7 +211,7 @@ impl Session {
 
     /// Whether there is something for us to say.
     pub(crate) fn has_word(&self) -> bool {
-        self.pong.is_some()
+        !self.pongs.is_empty()
             || self.heartbeat == Heartbeat::Due
             || matches!(self.goodbye, Goodbye::Due(..))
     }
@@ -212,7 +219,7 @@ impl Session {
     /// What we say now, if there is something and a place for it. A Close is the last.
     pub(crate) fn next_word(&mut self, now: Timestamp) -> Option<Vec<u8>> {
         if self.is_mute() {
-            self.pong = None;
+            self.pongs = VecDeque::new();
             self.heartbeat = Heartbeat::Quiet;
             if let Goodbye::Due(..) = self.goodbye {
                 self.goodbye = Goodbye::None;
@@ -222,7 +229,11 @@ impl Session {
         if !self.outbound.is_at_boundary() {
             return None;
         }
-        if let Some(ping) = self.pong.take() {
+        if let Some(ping) = self.pongs.pop_front() {
+            if self.pongs.is_empty() {
+                // Given back, not kept: most sessions hear no Ping for minutes.
+                self.pongs = VecDeque::new();
+            }
             return Some(control::pong(&ping));
         }
         if let Goodbye::Due(code, why) = self.goodbye {
@@ -358,9 +369,9 @@ impl Session {
         self.active
     }
 
-    /// Whether both sides have said Close.
+    /// Whether both sides have said Close; who has broken a rule is not waited for (RFC 6455 7.1.7).
     pub(crate) fn is_over(&self) -> bool {
-        self.is_heard_out() && self.is_mute()
+        self.is_mute() && (self.is_heard_out() || self.is_deaf())
     }
 
     /// What is waited for now, beyond what every session waits for.

@@ -268,12 +268,14 @@ async fn pings_are_answered_here_and_the_handler_hears_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_latest_of_many_pings_is_answered_and_a_flood_ends() {
+async fn only_the_latest_of_many_pings_are_answered_and_a_flood_ends() {
     let mut sessions = Sessions::new(|_| {});
     let mut peer = sessions.open("listen").await;
     let pings: Vec<u8> = (0..50).flat_map(|n| masked(PING, &[n])).collect();
     peer.write_all(&pings).await.unwrap();
-    assert_eq!(frame(&mut peer).await, (PONG, vec![49]));
+    for n in 34..50 {
+        assert_eq!(frame(&mut peer).await, (PONG, vec![n]));
+    }
     let flood = masked(PING, &[0; 100]).repeat(101);
     peer.write_all(&flood).await.unwrap();
     loop {
@@ -336,7 +338,7 @@ async fn every_broken_rule_has_its_code_and_its_reason() {
         let at = all.windows(2).rposition(|two| two == code.to_be_bytes());
         let at = at.unwrap_or_else(|| panic!("{code}: {all:x?}"));
         assert_eq!(all[at - 2], CLOSE);
-        assert!(begun.elapsed() < 4 * SECOND, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < SECOND, "{:?}", begun.elapsed());
         drop((reader, writer));
         assert_eq!(sessions.ended().await, reason);
     }
