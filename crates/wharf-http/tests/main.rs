@@ -12,3 +12,4 @@ mod requests;
 mod support;
 mod tls;
 mod upgrade;
+mod websocket;
