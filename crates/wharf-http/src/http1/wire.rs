@@ -6,15 +6,15 @@
 //! stays here until the driver decides.
 
 mod session;
+mod tunnel;
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wharf_pool::{Clock, Outcome, RequestGuard, Timestamp, Tracked};
+use wharf_pool::{Clock, Timestamp, Tracked};
 
 use super::exchange::Exchange;
 use super::fate::Fate;
@@ -25,7 +25,8 @@ use super::violation::Violation;
 use crate::connection::HttpConnection;
 use crate::transport::Transport;
 use crate::waits::taken_by_peer;
-use crate::websocket::Tap;
+use tunnel::Tunnel;
+pub(crate) use tunnel::Upgraded;
 
 /// How much is read at once while part of a head is kept here: heads that do not come in one piece
 /// are rare, and the buffer is on the stack.
@@ -53,30 +54,6 @@ pub(crate) struct Wire<T> {
     held_from: Option<Waker>,
     /// What the request has become whose answer opened the tunnel: in flight until the last byte.
     upgraded: Option<Box<Upgraded>>,
-}
-
-/// A request that became another protocol, and what its handshake came to.
-#[derive(Debug)]
-pub(crate) struct Upgraded {
-    pub(crate) guard: RequestGuard<HttpConnection>,
-    pub(crate) outcome: Outcome,
-    pub(crate) took: Duration,
-}
-
-/// What an upgrade leaves behind.
-#[derive(Debug, Default)]
-enum Tunnel {
-    #[default]
-    None,
-    /// The bytes belong to whoever asked for the upgrade.
-    Open {
-        reader: Option<Waker>,
-        writer: Option<Waker>,
-    },
-    /// The same, and they are a WebSocket's: we listen, and have something to say ourselves.
-    Tapped(Box<Tap>),
-    /// The driver has ended it: both directions fail.
-    Cut,
 }
 
 impl<T: Transport> Wire<T> {
