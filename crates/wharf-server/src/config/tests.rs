@@ -5,7 +5,9 @@ use std::path::Path;
 use super::groups::{AdminSettings, ListenerLimits};
 use super::report::place;
 use super::*;
-use wharf_http::{GrpcSettings, Http2Settings, HttpSettings, HttpsSettings, TcpSettings};
+use wharf_http::{
+    GrpcSettings, Http2Settings, HttpSettings, HttpsSettings, TcpSettings, WebSocketSettings,
+};
 use wharf_pool::config::CommonSettings;
 
 /// The shortest file that can be served; what is broken goes below it.
@@ -506,6 +508,8 @@ fn the_example_has_every_setting_with_its_default() {
         ("pools.http2", Http2Settings::KEYS),
         ("pools.grpc", CommonSettings::KEYS),
         ("pools.grpc", GrpcSettings::KEYS),
+        ("pools.websocket", CommonSettings::KEYS),
+        ("pools.websocket", WebSocketSettings::KEYS),
         ("listener[0]", ListenerLimits::KEYS),
         ("listener[0]", TcpSettings::KEYS),
     ];
