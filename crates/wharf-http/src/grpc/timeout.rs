@@ -8,8 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// A `grpc-timeout` that is not one: not 1 to 8 digits and one of `H`, `M`, `S`, `m`, `u`, `n`, or
-/// there is more than one. Such a call is refused with [`Code::Internal`](super::Code::Internal),
-/// as the gRPC libraries do: to serve it without a deadline is not what its caller means.
+/// there is more than one. Such a call is refused with
+/// [`Code::InvalidArgument`](super::Code::InvalidArgument): to serve it without a deadline is not what
+/// its caller means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed grpc-timeout")]
 pub struct InvalidTimeout;

@@ -28,6 +28,10 @@ impl LineLayer {
 impl<S: Subscriber> Layer<S> for LineLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let level = *event.metadata().level();
+        if level > Level::INFO && !event.metadata().target().starts_with("wharf") {
+            // What libraries say of every frame would drown what we say of connections.
+            return;
+        }
         let line = match self.look.of_messages() {
             Style::Json => json(event, level),
             Style::Plain => pretty(event, level.as_str()),

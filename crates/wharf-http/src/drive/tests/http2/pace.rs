@@ -213,6 +213,8 @@ async fn a_peer_that_takes_a_kilobyte_a_second_gets_all_of_it() {
         }
     };
     let taken = tokio::select! {
+        // The client's end is the end of the others too.
+        biased;
         taken = client => taken.ok(),
         _ = there => None,
         () = back => None,
