@@ -316,8 +316,8 @@ def test_each_end_is_told_as_an_event_with_its_reason_once(serve):
         peers["body"].send(BODY_HEAD.format(target="/count"))
         peers["reader"].send(get("/bytes?n=67108864"))
         ports = {peer.socket.getsockname()[1]: reason for reason, peer in peers.items()}
-        assert eventually(lambda: server.active() == 0, 5.0)
-        assert eventually(lambda: len(events.of("connection_removed")) == len(peers))
+        assert eventually(lambda: len(events.of("connection_removed")) == len(peers), 10.0)
+        assert eventually(lambda: server.active() == 0)
         wanted = {port: {"body": "stream_idle", "reader": "stream_idle"}.get(reason, reason)
                   for port, reason in ports.items()}
         for kind in ("connection_timeout", "connection_removed"):

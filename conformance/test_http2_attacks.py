@@ -393,7 +393,7 @@ def test_data_of_next_to_nothing_is_ended(serve_http2, kind):
             else:
                 peer.flood([data(1, b"x")] * 100, within=5, most=1000)
             peer.ended(2)
-        assert peer.goaways[-1][0] == Code.ENHANCE_YOUR_CALM
+        assert peer.goaways[-1][0] == Code.ENHANCE_YOUR_CALM, peer.story()
 
 
 # And what is wrong in itself.
