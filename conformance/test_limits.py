@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import Peer, Sampler, connect_many, descriptors, eventually, get, in_threads, open_sockets
+from harness import Peer, Sampler, connect_many, descriptors, eventually, get, in_threads
 
 CAP = 100
 CONNECTS = 1000
@@ -52,35 +52,27 @@ class Watch:
     def __init__(self, server):
         self.pid = server.pid
         self.door, sampled = Door(server), Door(server)
-        self.before, self.sockets_before = descriptors(self.pid), open_sockets(self.pid)
+        self.before = descriptors(self.pid)
         self.files = Sampler(self.held)
-        self.sockets = Sampler(self.held_sockets)
         self.counts = Sampler(sampled.active, every=0.002)
 
     def held(self):
         """How many more descriptors are open than at rest."""
         return descriptors(self.pid) - self.before
 
-    def held_sockets(self):
-        """How many of them are sockets; to ask takes longer."""
-        return open_sockets(self.pid) - self.sockets_before
-
     def __enter__(self):
         self.files.__enter__()
-        self.sockets.__enter__()
         self.counts.__enter__()
         return self
 
     def __exit__(self, *error):
         self.counts.__exit__(*error)
-        self.sockets.__exit__(*error)
         self.files.__exit__(*error)
 
     def assert_never_above(self, limit, policy):
         assert self.files.per_second > 300, f"only {self.files.per_second:.0f} samples a second"
         assert max(self.counts.values) <= limit, "the pool counted more than its limit"
         most = limit + (0 if policy == "wait" else BEING_REFUSED)
-        assert max(self.sockets.values) <= most, "more connections than are allowed"
         # The server reads its file every other second, to see whether it has changed.
         assert max(self.files.values) <= most + 1, "more descriptors than connections are allowed"
 

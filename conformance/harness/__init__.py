@@ -2,7 +2,7 @@
 
 from .events import Events
 from .h2 import H2, Code, Setting
-from .kernel import cpu_seconds, descriptors, open_sockets, resident_bytes, sockets_of
+from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of
 from .load import Sampler, connect_many, in_threads
 from .metrics import Metrics
 from .peer import Closed, Peer, Response, get, post
@@ -32,7 +32,6 @@ __all__ = [
     "connect_many",
     "cpu_seconds",
     "descriptors",
-    "open_sockets",
     "eventually",
     "free_port",
     "get",

@@ -10,18 +10,6 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def open_sockets(pid):
-    """How many of the process's descriptors are sockets."""
-    return sum(_is_socket(pid, number) for number in os.listdir(f"/proc/{pid}/fd"))
-
-
-def _is_socket(pid, number):
-    try:
-        return os.readlink(f"/proc/{pid}/fd/{number}").startswith("socket:")
-    except FileNotFoundError:
-        return False
-
-
 def descriptors(pid):
     """How many descriptors the process has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
