@@ -360,6 +360,17 @@ def test_the_limits_of_both_directions_are_exact(serve_grpc, connect, echo, side
         assert stub.Unary(echo.Request(message="x")).message == "x"
 
 
+def test_the_limits_of_a_call_follow_it_to_a_connection_of_another_pool(serve_grpc):
+    with serve_grpc({"max_receive_message_length": "16B", "max_call_duration": "200ms"}) as server:
+        with H2(server.address) as peer:
+            assert peer.get(1).status == 200
+            call(peer, 3, message=echo_request("x" * 20))
+            assert status_of(peer, 3) == StatusCode.RESOURCE_EXHAUSTED.value[0]
+            call(peer, 5, message=echo_request("x", delay_ms=2_000))
+            assert status_of(peer, 5, within=1.0) == StatusCode.DEADLINE_EXCEEDED.value[0]
+            assert server.metrics().by("wharf_connections_active", "protocol") == {"http2": 1}
+
+
 def test_a_message_too_large_within_a_stream_ends_it(serve_grpc, connect, echo):
     with serve_grpc({"max_receive_message_length": "1KiB"}) as server:
         texts = ["a", "b", "x" * 2000]

@@ -66,6 +66,30 @@ def test_a_request_in_the_same_bytes_as_the_preface_is_served(serve_http2):
         assert peer.response().body == b"Hello, World!"
 
 
+@pytest.mark.parametrize("path, answer", [("/echo", b"body"), ("/count", b"4")])
+def test_a_body_that_waits_to_be_welcome_is_asked_for(serve_http2, path, answer):
+    with serve_http2() as server, H2(server.address) as peer:
+        peer.request(1, path, method="POST", more=[("expect", "100-continue"), ("content-length", "4")])
+        interim = peer.until(lambda frame: frame.stream_id == 1)
+        assert interim and interim.fields == {":status": "100"}, peer.story()
+        assert "END_STREAM" not in interim.flags
+        peer.send(data(1, b"body", end_stream=True))
+        assert peer.response().body.strip() == answer
+
+
+def test_a_body_that_would_be_too_large_is_not_asked_for(serve_http2):
+    with serve_http2({"max_body_size": "3B"}) as server, H2(server.address) as peer:
+        peer.request(1, "/echo", method="POST", more=[("expect", "100-continue"), ("content-length", "4")])
+        assert peer.response().status == 413
+        assert [f.fields[":status"] for f in peer.frames if hasattr(f, "fields")] == ["413"]
+
+
+def test_a_name_and_password_before_the_host_are_refused(serve_http2):
+    with serve_http2() as server, H2(server.address) as peer:
+        peer.authority = f"user:secret@{peer.authority}"
+        assert peer.get().status == 400
+
+
 def test_a_listener_without_http2_does_not_speak_it(serve):
     with serve(listener={"protocols": ["http"]}) as server, Peer(server.address) as peer:
         peer.send(PREFACE)

@@ -43,7 +43,7 @@ class Door:
 
 
 class Watch:
-    """Samples the descriptors at about 1 kHz, and the pool's own count as often as it is told.
+    """Samples the descriptors at 1 kHz, and the pool's own count as often as it is told.
 
     To be begun before peers connect, because the samplers' processes get a copy of what is open. In
     the meantime use `door`: another admin connection would have a descriptor too.
@@ -53,7 +53,7 @@ class Watch:
         self.pid = server.pid
         self.door, sampled = Door(server), Door(server)
         self.before = descriptors(self.pid)
-        self.files = Sampler(self.held)
+        self.files = Sampler(self.held, punctual=True)
         self.counts = Sampler(sampled.active, every=0.002)
 
     def held(self):
@@ -70,7 +70,7 @@ class Watch:
         self.files.__exit__(*error)
 
     def assert_never_above(self, limit, policy):
-        assert self.files.per_second > 300, f"only {self.files.per_second:.0f} samples a second"
+        assert self.files.per_second > 900, f"only {self.files.per_second:.0f} samples a second"
         assert max(self.counts.values) <= limit, "the pool counted more than its limit"
         most = limit + (0 if policy == "wait" else BEING_REFUSED)
         # The server reads its file every other second, to see whether it has changed.

@@ -92,7 +92,12 @@ async fn secured<T: Transport>(
         Ok(Err(Refused { error, io, .. })) => {
             shared.tally.refused(&error);
             tracing::debug!(connection = %handle.id(), %error, "no TLS");
-            let reason = if error == HandshakeError::Silent {
+            let reason = if error == HandshakeError::Crowded {
+                if let Some(pool) = shared.pools.entries(true).next() {
+                    pool.reject(RejectReason::TlsLimit);
+                }
+                CloseReason::Refused
+            } else if error == HandshakeError::Silent {
                 CloseReason::ClientClosed
             } else if let HandshakeError::Io(_) = error {
                 CloseReason::PeerReset

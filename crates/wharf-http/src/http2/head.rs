@@ -1,7 +1,8 @@
 //! Heads of requests and answers: what wharf asks of the one, and puts into the other.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, DATE, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -45,11 +46,21 @@ pub(super) fn announced(fields: &HeaderMap) -> Option<u64> {
     fields.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Whether it is clear which host the request is for: `:authority` and `host` must not name two
-/// (RFC 9113 8.3.1), and one of them must be there.
+/// Whether the peer waits to be told that its body is welcome (RFC 9110 10.1.1).
+pub(super) fn expects_continue(fields: &HeaderMap) -> bool {
+    fields
+        .get(EXPECT)
+        .is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// Whether it is clear which host the request is for: `:authority` and `host` must not name two,
+/// one of them must be there, and nobody's name and password with it (RFC 9113 8.3.1).
 fn is_host_clear<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     let authority = request.uri().authority();
+    if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+        return false;
+    }
     match (hosts.next(), hosts.next(), authority) {
         (None, _, authority) => authority.is_some(),
         (Some(_), Some(_), _) => false,

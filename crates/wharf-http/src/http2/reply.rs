@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
 use h2::{Reason, SendStream};
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::{Body, Frame};
 use wharf_pool::Clock;
 
@@ -36,6 +36,8 @@ pub(super) struct Reply {
     /// Its place among the streams of the connection: given back before the last byte goes, since the
     /// peer may open another stream as soon as it has that.
     pub(super) place: Option<Place>,
+    /// Whether the peer waits to be told that its body is welcome.
+    pub(super) expects: bool,
 }
 
 /// How far an answer has come.
@@ -78,6 +80,16 @@ impl Reply {
         })
     }
 
+    /// Tells a peer that waits with its body to send it, where the application still wants it.
+    pub(super) fn go_on(&mut self) {
+        if std::mem::take(&mut self.expects) && self.stream.wants_body() {
+            let mut go_on = Response::new(());
+            *go_on.status_mut() = StatusCode::CONTINUE;
+            // A stream that is gone needs no answer.
+            self.respond.send_informational(go_on).ok();
+        }
+    }
+
     /// Ends the stream with this code.
     pub(super) fn reset(&mut self, code: Reason) {
         self.progress = Progress::Broken;
@@ -92,6 +104,8 @@ impl Reply {
     where
         B: Body<Error: Into<BoxError>>,
     {
+        // Its answer is made of the body that is still to come.
+        self.go_on();
         let (head, ended) = head::of_answer(&mut answer, method);
         self.stream.responded();
         self.flight.responded(head.status());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
 
-use super::settings::Settings;
+use super::settings::{CallLimits, Settings};
 use super::stream::Stream;
 use crate::body::RequestBody;
 use crate::flight::Link;
@@ -48,9 +48,10 @@ impl Kind {
         if self == Self::Request {
             return None;
         }
-        let call = Call::new(settings.messages, Some(link.shared.calls.clone()));
+        let limits = CallLimits::of_call(settings, &link.pool, &link.shared.pools);
+        let call = Call::new(limits.messages, Some(link.shared.calls.clone()));
         let asked = grpc::timeout::asked(request.headers()).ok().flatten();
-        let allowed = grpc::timeout::allowed(asked, settings.max_call_duration);
+        let allowed = grpc::timeout::allowed(asked, limits.longest);
         stream.is_call(call.clone(), allowed, link.shared.clock.now());
         request.extensions_mut().insert(call);
         asked

@@ -8,6 +8,8 @@ use wharf_pool::config::{ByteSize, Count};
 
 use crate::connection::HttpConnection;
 use crate::grpc::MessageLimits;
+use crate::pools::Pools;
+use crate::protocol::Protocol;
 use crate::settings::{GrpcSettings, Http2Settings, ProtocolSettings};
 use crate::waits::Timeouts;
 
@@ -19,10 +21,41 @@ pub(crate) struct Settings {
     pub(crate) max_age: Option<Duration>,
     pub(crate) max_requests: Option<u64>,
     pub(crate) requests: RequestLimits,
-    pub(crate) messages: MessageLimits,
-    /// The longest that a gRPC call may take.
-    pub(crate) max_call_duration: Option<Duration>,
+    pub(crate) calls: CallLimits,
     pub(crate) ping: Ping,
+}
+
+/// What holds for each gRPC call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallLimits {
+    pub(crate) messages: MessageLimits,
+    /// The longest that it may take.
+    pub(crate) longest: Option<Duration>,
+}
+
+impl CallLimits {
+    fn of(grpc: &GrpcSettings) -> Self {
+        Self {
+            messages: MessageLimits {
+                receive: bounded(grpc.max_receive_message_length),
+                send: bounded(grpc.max_send_message_length),
+            },
+            longest: grpc.max_call_duration,
+        }
+    }
+
+    /// The limits of a call on a connection in `pool`. They follow the call: where the connection is
+    /// counted elsewhere, those of its listener's `grpc` rule, if it has that.
+    pub(super) fn of_call(settings: &Settings, pool: &Pool<HttpConnection>, all: &Pools) -> Self {
+        let grpc = all
+            .of(Protocol::Grpc)
+            .filter(|grpc| grpc.name() != pool.name());
+        let config = grpc.map(Pool::config);
+        match config.as_deref().map(|config| &config.protocol) {
+            Some(ProtocolSettings::Grpc(grpc)) => Self::of(grpc),
+            Some(_) | None => settings.calls,
+        }
+    }
 }
 
 /// The most that a request may have: header fields, bytes of its target, bytes of its body.
@@ -74,10 +107,6 @@ impl Settings {
             // Messages may be far apart, and their readers slow.
             timeouts.min_rate = None;
         }
-        let messages = MessageLimits {
-            receive: bounded(grpc.max_receive_message_length),
-            send: bounded(grpc.max_send_message_length),
-        };
         Self {
             generation,
             timeouts,
@@ -88,8 +117,7 @@ impl Settings {
                 target: http2.max_target.as_usize(),
                 body: http2.max_body_size.map(ByteSize::get),
             },
-            messages,
-            max_call_duration: grpc.max_call_duration,
+            calls: CallLimits::of(&grpc),
             ping,
         }
     }

@@ -69,6 +69,11 @@ impl Stream {
         self.facts().receiving.abandoned();
     }
 
+    /// Whether the application still wants more of the request's body than has come.
+    pub(super) fn wants_body(&self) -> bool {
+        self.facts().receiving.is_open()
+    }
+
     /// The head of the answer is there.
     pub(super) fn responded(&self) {
         self.facts().reply = Reply::Started;

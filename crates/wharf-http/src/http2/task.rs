@@ -70,6 +70,7 @@ pub(crate) fn serve_stream<S: App>(
         Arc::clone(&excess),
     );
     let method = head.method.clone();
+    let expects = body && head::expects_continue(&head.headers);
     let mut request = Request::from_parts(head, RequestBody::http2(upload));
     let asked = kind.prepare(&mut request, settings, &call.link, &stream);
     if asked.is_some() {
@@ -87,6 +88,7 @@ pub(crate) fn serve_stream<S: App>(
         progress: Progress::UnderWay,
         passed: 0,
         place: Some(place),
+        expects,
     };
     let app = call.app.clone();
     async move {
@@ -142,7 +144,10 @@ async fn handle_request<S: App>(
                 Poll::Ready(None)
             }
             Ok(Poll::Pending) if reply.stream.is_expired() => refuse(StatusCode::GATEWAY_TIMEOUT),
-            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Pending) => {
+                reply.go_on();
+                Poll::Pending
+            }
             Err(panic) => {
                 report_panic(&reply.flight.link().handle, &*panic);
                 refuse(StatusCode::INTERNAL_SERVER_ERROR)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::StartHandshake;
 
 use super::counted::Counted;
@@ -19,6 +19,10 @@ use crate::transport::Transport;
 /// How long a client may leave us waiting before its turn is the next one's: several round trips
 /// around the world. The handshake goes on all the same.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a client waits for its turn: one that had to wait longer would have given up before it
+/// is served.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What TLS may hold of what we send, until the socket takes it: four records.
 const OUTGOING: usize = 64 * 1024;
@@ -62,7 +66,11 @@ pub(super) async fn handshake<T: Transport>(
         Err(error) => return Err(Refused { error, io: io.io }),
     };
     // Only now: who sends no hello, or sends it slowly, keeps nobody waiting.
-    let mut turn = Some(handshakes.turn().await);
+    let Ok(turn) = timeout(QUEUE_TIMEOUT, handshakes.turn()).await else {
+        let error = HandshakeError::Crowded;
+        return Err(Refused { error, io: io.io });
+    };
+    let mut turn = Some(turn);
     certificates.count(accepted.client_hello().server_name());
     let config = Arc::clone(&config.load());
     let accepting = StartHandshake::from_parts(accepted, io)

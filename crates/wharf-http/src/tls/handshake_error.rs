@@ -26,6 +26,9 @@ pub enum HandshakeError {
     /// The first message is larger than 16 KiB.
     #[error("the ClientHello is larger than 16 KiB")]
     HelloTooLarge,
+    /// So many other handshakes went on that this one had no turn for too long.
+    #[error("other handshakes kept this one waiting for too long")]
+    Crowded,
     /// The client has broken off, for this reason.
     #[error("the client broke off: {0}")]
     Alert(&'static str),
@@ -61,6 +64,7 @@ impl HandshakeError {
             Self::PlainHttp => "plain_http",
             Self::NotTls => "not_tls",
             Self::HelloTooLarge => "hello_too_large",
+            Self::Crowded => "crowded",
             Self::Alert(_) => "alert",
             Self::NoCommonProtocol => "no_common_protocol",
             Self::NoCommonVersion => "no_common_version",
