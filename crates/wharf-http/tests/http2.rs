@@ -108,6 +108,38 @@ async fn a_peer_that_opens_its_windows_and_reads_nothing_is_cut() {
 }
 
 #[tokio::test]
+async fn a_page_that_is_left_while_it_loads_is_no_abuse() {
+    let mut server = Mixed::start().await;
+    let mut peer = Peer::connect(server.address).await;
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    let ask = |bytes: &mut Vec<u8>, stream: u8, path: &[u8]| {
+        let length = u8::try_from(path.len()).expect("short");
+        bytes.extend([0, 0, length + 7, 1, 5, 0, 0, 0, stream]);
+        bytes.extend([0x82, 0x86, 0x04, length]);
+        bytes.extend(path);
+        bytes.extend(b"\x01\x01t");
+    };
+    for stream in (1..120).step_by(2) {
+        ask(&mut bytes, stream, b"/slow/20");
+        bytes.extend([0, 0, 4, 3, 0, 0, 0, 0, stream, 0, 0, 0, 8]);
+    }
+    ask(&mut bytes, 121, b"/hello");
+    peer.send(bytes).await;
+    // The answer is there by now.
+    sleep(millis(200)).await;
+    peer.finish().await;
+    peer.closed(millis(3000)).await;
+    let answer = b"Hello, World!";
+    let mut answers = peer.received().windows(answer.len());
+    assert!(
+        answers.any(|bytes| bytes == answer),
+        "{:?}",
+        peer.received()
+    );
+    assert_eq!(server.next_reason().await, CloseReason::ClientClosed);
+}
+
+#[tokio::test]
 async fn a_drain_under_load_loses_no_request_that_was_taken() {
     let mut server = Mixed::start().await;
     let mut clients = JoinSet::new();

@@ -131,6 +131,11 @@ fn bounded(limit: Option<ByteSize>) -> Option<u32> {
 /// What one answer may have waiting for its peer, if the memory of the session allows.
 const SEND_BUFFER: u64 = 64 << 10;
 
+/// Streams that the codec bears to be reset before it was asked for them. Its default of 20 ends a
+/// browser whose page is left while it loads: requests and resets come in one piece. More than what the
+/// meter bears, which finds those who do nothing else.
+const PENDING_RESETS: usize = 256;
+
 /// The codec with these settings. Half of the session's memory is for what the peer sends, so that
 /// bodies that nobody reads do not hold up the others; three eighths are for answers that wait for it;
 /// the rest is headers and the codec's own.
@@ -149,6 +154,7 @@ pub(crate) fn builder(wire: &Http2Settings) -> Builder {
         .max_concurrent_streams(streams)
         .max_header_list_size(small(wire.max_header_list_size.get()))
         .max_send_buffer_size(usize::try_from(unsent).unwrap_or(usize::MAX))
+        .max_pending_accept_reset_streams(PENDING_RESETS)
         // The codec's own budget for what many small frames cost beyond their content ends honest
         // uploads of small gRPC messages; the session's memory bounds the same.
         .data_frame_budget(usize::try_from(memory).unwrap_or(usize::MAX));
