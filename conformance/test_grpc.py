@@ -1,12 +1,9 @@
 """gRPC: every kind of call with clients that others wrote, and what a bad one is told."""
 
 import importlib
-import json
 import os
-import shutil
 import signal
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -28,7 +25,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from grpc_tools import protoc
 from hyperframe.frame import DataFrame, RstStreamFrame
 
-from harness import H2, Authority, Code, Peer, Sampler, eventually, in_threads, resident_bytes
+from harness import (
+    H2, Authority, Code, Peer, Sampler, eventually, in_threads, node, resident_bytes,
+)
 from harness.h2 import data, ping
 
 HERE = Path(__file__).resolve().parent / "echo"
@@ -189,32 +188,13 @@ def test_a_thousand_calls_on_one_connection_are_one_connection(serve_grpc, conne
 
 
 def test_grpc_js_makes_each_kind_of_call(serve_grpc):
-    modules = node_modules()
     with serve_grpc() as server:
-        ran = subprocess.run(["node", HERE / "client.js", modules, "%s:%d" % server.address],
-                             capture_output=True, text=True, timeout=30, check=False)
-        assert ran.returncode == 0, ran.stderr
-        found = json.loads(ran.stdout)
+        found = node(HERE / "client.js", "%s:%d" % server.address)
     assert found["unary"] == "one"
     assert found["deadline"] == {"code": StatusCode.DEADLINE_EXCEEDED.value[0]}
     assert found["server_stream"] == ["many"] * 3
     assert all(text in found["client_stream"] for text in "abc")
     assert found["bidi"] == ["x", "y"]
-
-
-def node_modules():
-    """Where grpc-js is; it is installed beside the virtual environment's packages once."""
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("node and npm are not installed")
-    folder = HERE.parent / ".venv" / "node"
-    if not (folder / "node_modules" / "@grpc" / "proto-loader").exists():
-        packages = ["@grpc/grpc-js@1.14.7", "@grpc/proto-loader@0.8.0"]
-        command = ["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", folder]
-        ran = subprocess.run([*command, *packages], capture_output=True, text=True, timeout=120,
-                             check=False)
-        if ran.returncode:
-            pytest.skip(f"grpc-js cannot be installed: {ran.stderr[-200:]}")
-    return folder
 
 
 # Beside other protocols.

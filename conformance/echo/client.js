@@ -1,7 +1,7 @@
 // Calls each method of Echo once with grpc-js; prints what came, as JSON.
 const path = require("path");
 const [modules, address] = process.argv.slice(2);
-const from = (name) => require(path.join(modules, "node_modules", name));
+const from = (name) => require(path.join(modules, name));
 const grpc = from("@grpc/grpc-js");
 const loaded = from("@grpc/proto-loader").loadSync(path.join(__dirname, "echo.proto"), { keepCase: true });
 const { Echo } = grpc.loadPackageDefinition(loaded).wharf.demo.v1;

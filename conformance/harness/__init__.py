@@ -5,6 +5,8 @@ from .h2 import H2, Code, Setting
 from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of
 from .load import Sampler, connect_many, in_threads
 from .metrics import Metrics
+from .node import node, node_command, node_modules
+from .once import once
 from .peer import Closed, Peer, Response, get, post
 from .probe import Probe, warm
 from .server import Server, StartFailed, binary, free_port
@@ -36,6 +38,10 @@ __all__ = [
     "free_port",
     "get",
     "in_threads",
+    "node",
+    "node_command",
+    "node_modules",
+    "once",
     "post",
     "resident_bytes",
     "serial_of",
