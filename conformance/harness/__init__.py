@@ -1,5 +1,6 @@
 """What the tests are made of: the server as a process, peers of every kind, and views of the kernel."""
 
+from .autobahn import autobahn
 from .events import Events
 from .h2 import H2, Code, Setting
 from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of
@@ -30,6 +31,7 @@ __all__ = [
     "StartFailed",
     "TlsPeer",
     "Ws",
+    "autobahn",
     "binary",
     "connect_many",
     "cpu_seconds",
