@@ -1,6 +1,7 @@
 """What the tests are made of: the server as a process, peers of every kind, and views of the kernel."""
 
 from .autobahn import autobahn
+from .browser import Browser
 from .events import Events
 from .h2 import H2, Code, Setting
 from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of
@@ -17,6 +18,7 @@ from .ws import Ws
 
 __all__ = [
     "Authority",
+    "Browser",
     "Closed",
     "Code",
     "Events",
