@@ -4,7 +4,7 @@ from .autobahn import autobahn
 from .browser import Browser
 from .events import Events
 from .h2 import H2, Code, Setting
-from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of
+from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of, sockets_to
 from .load import Sampler, connect_many, in_threads
 from .metrics import Metrics
 from .node import node, node_command, node_modules
@@ -50,6 +50,7 @@ __all__ = [
     "resident_bytes",
     "serial_of",
     "sockets_of",
+    "sockets_to",
     "tls_client",
     "warm",
 ]

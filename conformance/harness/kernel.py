@@ -5,7 +5,7 @@ import socket
 import struct
 from pathlib import Path
 
-LISTEN = b"0A"
+ESTABLISHED, LISTEN = b"01", b"0A"
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -24,6 +24,11 @@ def sockets_of(pid, port):
     descriptor is closed while the kernel still says goodbye.
     """
     return len(_connection_inodes(port) & _socket_inodes(pid))
+
+
+def sockets_to(pid, port):
+    """How many established connections to a TCP port the process holds, as its client."""
+    return len(_connection_inodes(port, remote=True) & _socket_inodes(pid))
 
 
 def cpu_seconds(pid):
@@ -54,14 +59,17 @@ def _socket_inodes(pid):
     return inodes
 
 
-def _connection_inodes(port):
-    """A set, because the kernel may show a connection twice while others come and go."""
+def _connection_inodes(port, remote=False):
+    """Of the listener's side, or of the clients': a set, because the kernel may show a connection
+    twice while others come and go.
+    """
     suffix, inodes = b":%04X" % port, set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_bytes().splitlines():
             # Tables have tens of thousands of lines after a storm, nearly all of other ports.
             if suffix in line:
                 row = line.split()
-                if row[1].endswith(suffix) and row[3] != LISTEN:
+                wanted = row[3] == ESTABLISHED if remote else row[3] != LISTEN
+                if row[2 if remote else 1].endswith(suffix) and wanted:
                     inodes.add(row[9].decode())
     return inodes
