@@ -12,6 +12,7 @@ mod events;
 mod fault;
 mod gate;
 mod health;
+mod lock;
 mod metrics;
 mod openapi;
 mod operation;

@@ -9,11 +9,12 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::future::RouteFuture;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tower_service::Service;
 use wharf_http::RequestBody;
 
-use crate::config::{Route, Target};
+use crate::config::{HTTPS, Route, Target};
 use crate::demo::{self, AppBody};
 
 /// The application of one listener. Cheap to clone.
@@ -79,6 +80,7 @@ impl Service<Request<RequestBody>> for App {
             Some(Target::Respond { status, body }) => {
                 Answering::ready(*status, Bytes::from(body.clone()))
             }
+            Some(Target::Redirect { port }) => redirect(&request, *port),
             None => Answering::ready(StatusCode::NOT_FOUND, Bytes::from_static(b"not found\n")),
         }
     }
@@ -114,6 +116,35 @@ impl Future for Answering {
                 .poll(cx)
                 .map_ok(|answer| answer.map(AppBody::Streamed)),
         }
+    }
+}
+
+/// Sends a client to the same place by https; who names no host cannot be sent anywhere.
+fn redirect<B>(request: &Request<B>, port: u16) -> Answering {
+    let (host, uri) = (host_of(request), request.uri());
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let port = if port == HTTPS {
+        String::new()
+    } else {
+        format!(":{port}")
+    };
+    let place = HeaderValue::try_from(format!("https://{host}{port}{path}"));
+    match place {
+        Ok(place) if !host.is_empty() => {
+            // 308 and not 301: the method and the body go with it.
+            let mut answering = Answering::ready(StatusCode::PERMANENT_REDIRECT, Bytes::new());
+            if let Answering::Ready {
+                answer: Some(answer),
+            } = &mut answering
+            {
+                answer.headers_mut().insert(header::LOCATION, place);
+            }
+            answering
+        }
+        _ => Answering::ready(
+            StatusCode::BAD_REQUEST,
+            Bytes::from_static(b"the request names no host\n"),
+        ),
     }
 }
 
@@ -156,6 +187,29 @@ mod tests {
         assert!(is_below("/api", "/api") && is_below("/api/x", "/api") && is_below("/x", "/"));
         assert!(is_below("/api/x", "/api/"));
         assert!(!is_below("/apis", "/api") && !is_below("/api", "/api/"));
+    }
+
+    #[test]
+    fn a_redirect_keeps_host_path_and_query_and_names_a_port_that_is_not_the_usual_one() {
+        let told = |host: &str, target: &str, port| {
+            let request = Request::builder().uri(target).header("host", host);
+            match redirect(&request.body(()).unwrap(), port) {
+                Answering::Ready { answer } => {
+                    let answer = answer.unwrap();
+                    let place = answer.headers().get(header::LOCATION);
+                    let place = place.map(|place| place.to_str().unwrap().to_owned());
+                    (answer.status().as_u16(), place.unwrap_or_default())
+                }
+                Answering::Routed { .. } => panic!("no handler redirects"),
+            }
+        };
+        let at = |place: &str| (308, place.to_owned());
+        assert_eq!(
+            told("a.example:80", "/b?c=d", 443),
+            at("https://a.example/b?c=d")
+        );
+        assert_eq!(told("[::1]", "/", 8443), at("https://[::1]:8443/"));
+        assert_eq!(told("", "/", 443), (400, String::new()));
     }
 
     #[test]

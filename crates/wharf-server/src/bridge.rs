@@ -39,7 +39,7 @@ pub(crate) fn start(desk: Arc<Desk>, door: Option<Door>) -> io::Result<()> {
         runtime.block_on(async {
             let api = async {
                 match door {
-                    Some(door) => door.serve(desk.router()).await,
+                    Some(door) => door.serve(desk.router(), &desk.live).await,
                     None => std::future::pending().await,
                 }
             };

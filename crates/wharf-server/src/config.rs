@@ -5,11 +5,13 @@
 //! once. Which keys there are, their defaults and their meaning come from the tables of settings
 //! (`groups.rs` here, and those of the libraries). A change by the admin API takes the same path.
 
+mod admin;
 mod difference;
 mod effective;
 mod file;
 mod groups;
 mod listener;
+mod notation;
 mod pools;
 mod report;
 mod route;
@@ -22,6 +24,7 @@ mod token;
 mod word;
 mod written;
 
+pub(crate) use admin::AdminConfig;
 pub(crate) use difference::{Changed, differences};
 pub(crate) use effective::effective;
 pub(crate) use file::{Refused, load};
@@ -29,13 +32,13 @@ pub(crate) use groups::{LogSettings, ProcessLimits, ServerSettings};
 pub(crate) use listener::ListenerConfig;
 pub(crate) use pools::{PoolChange, PoolSettings, change_of};
 pub(crate) use report::{Problem, Problems};
-pub(crate) use route::{Route, Target};
+pub(crate) use route::{HTTPS, Route, Target};
 pub(crate) use source::Sources;
+pub(crate) use tls::TlsConfig;
 pub(crate) use token::Token;
 pub(crate) use word::{AdminAddress, Auto, LogFormat};
 pub(crate) use written::Written;
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use toml::de::DeTable;
@@ -43,11 +46,10 @@ use wharf_http::Http2Settings;
 use wharf_pool::config::{Applies, Patch, Settings};
 use wharf_pool::{ListenerName, PoolName};
 
-use groups::AdminSettings;
-use listener::read_listeners;
+use listener::{named, read_listeners};
 use pools::BasePools;
 use report::{Origins, Read, Report};
-use route::read_routes;
+use route::{Doors, read_routes};
 use section::Section;
 
 /// What a process does.
@@ -71,15 +73,6 @@ pub(crate) struct Config {
     origins: Origins,
     /// The files that it was read from.
     pub(crate) sources: Sources,
-}
-
-/// The admin API as it is configured.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct AdminConfig {
-    /// Its settings.
-    pub(crate) settings: AdminSettings,
-    /// What requests must bear, if anything.
-    pub(crate) token: Option<Token>,
 }
 
 /// The demo's file.
@@ -108,13 +101,15 @@ impl Config {
         let mut report = Report::default();
         let (table, errors) = DeTable::parse_recoverable(source);
         if !errors.is_empty() {
-            // What follows a fault in the notation is guesswork, so only the notation is told.
-            for error in errors {
-                let at = error.span().map_or(0, |span| span.start);
-                let reason = format!("this is not TOML: {}", report::cut(error.message()));
-                report.problem(at, "", reason, "see https://toml.io for the notation");
+            // What follows a fault in the notation is guesswork, so only the notation is told; but a
+            // key that is there twice spoils nothing else.
+            let only_repeated = errors.iter().all(notation::is_repetition);
+            for error in &errors {
+                report.push(notation::problem(source, error));
             }
-            return report.finish(()).and_then(|_| Err(empty()));
+            if !only_repeated {
+                return report.finish(()).and_then(|_| Err(empty()));
+            }
         }
         let written = Written::from_toml(&table);
         let config = Section::open(&written, "", &mut report)
@@ -150,9 +145,13 @@ impl Config {
                 remedy,
             );
         }
+        let names = named(&sections);
         let listeners = read_listeners(sections, &base, folder, report);
-        let names: Vec<ListenerName> = listeners.iter().map(|l| l.name.clone()).collect();
-        let routes = read_routes(top.sections("route", report), &names, report);
+        let doors = Doors {
+            names: &names,
+            listeners: &listeners,
+        };
+        let routes = read_routes(top.sections("route", report), &doors, report);
         top.not_yet("upstream", report);
         top.finish(report);
         let (origins, sources) = (Origins::default(), Sources::default());
@@ -214,45 +213,12 @@ impl Config {
         if self.routes.is_empty() {
             return vec![Route::everything_to_demo()];
         }
-        let of_it = |route: &&Route| route.listener.as_ref().is_none_or(|name| name == listener);
-        self.routes.iter().filter(of_it).cloned().collect()
-    }
-}
-
-impl AdminConfig {
-    fn read(top: &mut Section<'_>, folder: &Path, report: &mut Report) -> Self {
-        let Some(mut section) = top.section("admin", report) else {
-            return Self {
-                settings: AdminSettings::default(),
-                token: None,
-            };
+        let secured = self.listener(listener).is_some_and(|it| it.tls.is_some());
+        let of_it = |route: &&Route| {
+            let here = route.listener.as_ref().is_none_or(|name| name == listener);
+            here && !(secured && matches!(route.target, Target::Redirect { .. }))
         };
-        section.not_yet("tls", report);
-        let settings = section.settings(&AdminSettings::default(), report);
-        let (at, path) = (section.at(), section.path("token_file"));
-        section.finish(report);
-        let token = settings.token_file.as_ref().and_then(|file| {
-            let file = folder.join(&file.0);
-            let token = report.read(&file).and_then(Token::new);
-            token
-                .map_err(|problem| {
-                    let reason = format!("{}: {problem}", file.display());
-                    let remedy =
-                        "write the path of a file that holds a token of at least 16 characters";
-                    report.problem(at, path.as_str(), reason, remedy);
-                })
-                .ok()
-        });
-        let open = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
-        if let AdminAddress::Tcp(address) = settings.address
-            && open(address)
-            && settings.token_file.is_none()
-        {
-            let reason = format!("{address} can be reached from outside, so requests need a token");
-            let remedy = "write token_file = \"…\" in [admin], or a loopback or unix address";
-            report.problem(at, path, reason, remedy);
-        }
-        Self { settings, token }
+        self.routes.iter().filter(of_it).cloned().collect()
     }
 }
 
@@ -282,7 +248,6 @@ fn read_limits(top: &mut Section<'_>, report: &mut Report) -> ProcessLimits {
     let Some(mut section) = top.section("limits", report) else {
         return ProcessLimits::default();
     };
-    section.not_yet("memory", report);
     let limits = section.settings(&ProcessLimits::default(), report);
     section.finish(report);
     limits

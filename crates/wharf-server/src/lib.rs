@@ -20,6 +20,8 @@ mod descriptors;
 mod event_log;
 mod live;
 mod log;
+mod memory;
 mod process;
+mod room;
 mod serve;
 mod wall_clock;

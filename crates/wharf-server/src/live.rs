@@ -22,12 +22,13 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::service::Routes as Services;
 use wharf_http::{HttpConnection, Running};
-use wharf_pool::config::{Count, Difference, SetError};
+use wharf_pool::config::{Difference, SetError};
 use wharf_pool::{ListenerName, Pool};
 
-use crate::config::{AdminConfig, Config, Problem, Refused, Sources, load};
+use crate::config::{Config, Problem, Refused, Sources, load};
 use crate::config::{PoolChange, differences};
 use crate::log::Logs;
+use crate::room::Room;
 use record::Record;
 
 /// How long reading a configuration may take: a file system that does not answer is refused.
@@ -58,8 +59,8 @@ struct State {
 /// What a change of the listeners takes besides the configuration.
 #[derive(Debug)]
 pub(crate) struct Kit {
-    /// How many connections there is room for, by the descriptors.
-    pub(crate) room: Option<Count>,
+    /// How many connections there is room for.
+    pub(crate) room: Room,
     /// The gRPC services of every listener.
     pub(crate) services: Services,
     /// What of each listener changes while it serves.
@@ -104,11 +105,6 @@ impl Live {
     /// The configuration in force.
     pub(crate) fn config(&self) -> Arc<Config> {
         self.record().in_force()
-    }
-
-    /// Who may ask the admin API.
-    pub(crate) fn access(&self) -> AdminConfig {
-        self.config().admin.clone()
     }
 
     /// The file's name.

@@ -20,6 +20,7 @@ use crate::event_log::EventLog;
 use crate::live::{Kit, Live, Served, drain_settings};
 use crate::log::Logs;
 use crate::process::ProcessFigures;
+use crate::room::Room;
 use crate::{bridge, demo, descriptors, wall_clock};
 
 /// Why the process could not start.
@@ -92,8 +93,9 @@ impl Serving {
             address: address.clone(),
             source,
         })?;
-        let admin = door.as_ref().map(Door::address);
-        let room = descriptors.and_then(wharf_http::max_connections_for);
+        let secured_door = config.admin.tls.is_some();
+        let admin = door.as_ref().map(|door| door.address(secured_door));
+        let room = Room::here(descriptors);
         let health = Health::new();
         let services = demo::grpc::routes(&health).map_err(ServeError::Services)?;
         let served = served(&config);
@@ -104,6 +106,7 @@ impl Serving {
         };
         let running = runtime.block_on(start(&config, &logs, &kit))?;
         let following = health.follow(running.registry());
+        let exposed = config.admin.is_open() && config.admin.tls.is_none();
         let secured = secured(&config);
         let (stop, stopped) = watch::channel(false);
         let file = file.map(Path::to_owned);
@@ -124,6 +127,12 @@ impl Serving {
         }
         if let Some(address) = &admin {
             tracing::info!(address, "admin listening");
+            if exposed {
+                tracing::warn!(
+                    address,
+                    "the admin token crosses the network in plain: set admin.tls"
+                );
+            }
         }
         Ok(Self {
             runtime,
@@ -185,8 +194,8 @@ fn secured(config: &Config) -> Vec<String> {
 }
 
 async fn start(config: &Config, logs: &Logs, kit: &Kit) -> Result<Running, ServeError> {
-    let limits = config.limits.scope(kit.room);
-    if let (Some(asked), Some(room)) = (limits.max_connections, kit.room)
+    let limits = config.limits.scope(&kit.room);
+    if let (Some(asked), Some(room)) = (limits.max_connections, kit.room.descriptors)
         && asked > room
     {
         let (asked, room) = (asked.get(), room.get());

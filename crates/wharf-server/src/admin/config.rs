@@ -10,7 +10,7 @@ use wharf_pool::config::{Applies, Key, Settings, Value as Setting};
 use super::Desk;
 use super::fault::{Answer, Fault};
 use super::pools::written;
-use crate::config::{Changed, Config, ListenerConfig, Refused, Route, Target};
+use crate::config::{AdminConfig, Changed, Config, ListenerConfig, Refused, Route, Target};
 use crate::live::{Change, Rejection, Source, Told};
 
 /// `GET /config`: what is in force, in the form of the file.
@@ -113,12 +113,20 @@ fn deviation(changed: &Changed) -> Value {
 fn whole(config: &Config) -> Value {
     json!({
         "server": table(&config.server.values()),
-        "admin": table(&config.admin.settings.values()),
+        "admin": admin(&config.admin),
         "log": table(&config.log.values()),
         "limits": table(&config.limits.values()),
         "listener": config.listeners.iter().map(listener).collect::<Vec<_>>(),
         "route": config.routes.iter().map(route).collect::<Vec<_>>(),
     })
+}
+
+fn admin(admin: &AdminConfig) -> Map<String, Value> {
+    let mut shown = table(&admin.settings.values());
+    if let Some(tls) = &admin.tls {
+        shown.insert("tls".to_owned(), json!(tls.shown()));
+    }
+    shown
 }
 
 fn table(values: &[(Key, Setting)]) -> Map<String, Value> {
@@ -165,6 +173,7 @@ fn route(route: &Route) -> Value {
             let status = status.as_u16();
             ("respond", json!({ "status": status, "body": body }))
         }
+        Target::Redirect { port } => ("redirect", json!(format!("https:{port}"))),
     };
     shown.insert(key.to_owned(), target);
     Value::Object(shown)

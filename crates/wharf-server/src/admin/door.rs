@@ -14,14 +14,17 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use wharf_http::tls::{Acceptor, Handshaken, Refused};
 
+use super::lock::Lock;
 use super::spare::Spares;
 use crate::config::AdminAddress;
 use crate::descriptors::is_out_of_descriptors;
+use crate::live::Live;
 
 /// How many connections there may be; one more ends the oldest, so that nobody can hold the door.
 const CONNECTIONS: usize = 64;
@@ -65,11 +68,13 @@ impl Door {
     }
 
     /// The address as an operator writes it.
-    pub(crate) fn address(&self) -> String {
+    pub(crate) fn address(&self, secured: bool) -> String {
+        let scheme = if secured { "https" } else { "http" };
         match self {
-            Self::Tcp(listener) => listener
-                .local_addr()
-                .map_or_else(|_| "?".to_owned(), |address| format!("http://{address}")),
+            Self::Tcp(listener) => listener.local_addr().map_or_else(
+                |_| "?".to_owned(),
+                |address| format!("{scheme}://{address}"),
+            ),
             Self::Unix(listener) => {
                 let address = listener.local_addr().ok();
                 let path = address.as_ref().and_then(|address| address.as_pathname());
@@ -78,14 +83,14 @@ impl Door {
         }
     }
 
-    /// Serves `api` to whoever comes, for ever.
-    pub(crate) async fn serve(self, api: Router) {
+    /// Serves `api` to whoever comes, for ever, behind the TLS that `live` has.
+    pub(crate) async fn serve(self, api: Router, live: &Live) {
         let open = match self {
             Self::Tcp(listener) => TcpListener::from_std(listener).map(OpenDoor::Tcp),
             Self::Unix(listener) => UnixListener::from_std(listener).map(OpenDoor::Unix),
         };
         match open {
-            Ok(door) => serve(door, api).await,
+            Ok(door) => serve(door, api, live).await,
             Err(error) => tracing::error!(%error, "the admin API cannot be served"),
         }
     }
@@ -115,25 +120,28 @@ enum OpenDoor {
     Unix(UnixListener),
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
 
 impl OpenDoor {
-    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+    async fn accept(&self) -> io::Result<Stream> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "small answers will be slow");
                 }
-                Ok(Box::new(stream))
+                Ok(Stream::Tcp(stream))
             }
-            Self::Unix(listener) => Ok(Box::new(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
     }
 }
 
-async fn serve(door: OpenDoor, api: Router) {
+async fn serve(door: OpenDoor, api: Router, live: &Live) {
+    let mut lock = Lock::default();
     let spares = Arc::new(Spares::new());
     let mut connections = JoinSet::new();
     let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
@@ -153,7 +161,22 @@ async fn serve(door: OpenDoor, api: Router) {
                 {
                     first.abort();
                 }
-                oldest.push_back(connections.spawn(serve_one(stream, api.clone())));
+                let serving = match (stream, lock.of(&live.config().admin)) {
+                    (_, Err(error)) => {
+                        tracing::error!(%error, "the admin API cannot be secured");
+                        continue;
+                    }
+                    (Stream::Tcp(stream), Ok(Some(tls))) => {
+                        connections.spawn(secured(stream, tls, api.clone()))
+                    }
+                    (Stream::Tcp(stream), Ok(None)) => {
+                        connections.spawn(serve_one(stream, api.clone()))
+                    }
+                    (Stream::Unix(stream), Ok(_)) => {
+                        connections.spawn(serve_one(stream, api.clone()))
+                    }
+                };
+                oldest.push_back(serving);
             }
             Err(error) if is_out_of_descriptors(&error) && spares.give_up() => {}
             Err(_) => {
@@ -164,7 +187,23 @@ async fn serve(door: OpenDoor, api: Router) {
     }
 }
 
-async fn serve_one(stream: Box<dyn Stream>, api: Router) {
+/// Serves who shakes hands in time. One that is asked for in plain is told so by the handshake.
+async fn secured(stream: TcpStream, tls: Acceptor, api: Router) {
+    match timeout(HEAD, tls.accept(stream, Vec::new())).await {
+        Ok(Ok(Handshaken { stream, .. })) => serve_one(stream, api).await,
+        Ok(Err(Refused { error, mut io, .. })) => {
+            tracing::debug!(%error, "no TLS at the admin API");
+            // What it was told is on its way; who does not hear it is gone.
+            io.shutdown().await.ok();
+        }
+        Err(_) => tracing::debug!("no TLS in time at the admin API"),
+    }
+}
+
+async fn serve_one<T>(stream: T, api: Router)
+where
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)

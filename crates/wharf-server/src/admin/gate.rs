@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// Lets a request through or says why not, and adds what every answer carries.
 pub(super) async fn gate(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
-    let mut response = match admit(&desk.live.access(), &request) {
+    let mut response = match admit(&desk.live.config().admin, &request) {
         Ok(()) => timeout(LONGEST, next.run(request))
             .await
             .unwrap_or_else(|_| {

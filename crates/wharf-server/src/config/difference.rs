@@ -71,6 +71,9 @@ impl Flat {
         let mut flat = Self::default();
         flat.table("server", config.server.values());
         flat.table("admin", config.admin.settings.values());
+        if let Some(tls) = &config.admin.tls {
+            flat.table("admin", vec![(TLS, Value::text(tls.shown()))]);
+        }
         flat.table("log", config.log.values());
         flat.table("limits", config.limits.values());
         let has =
@@ -197,6 +200,7 @@ fn shown(route: &Route) -> String {
     let target = match &route.target {
         Target::Demo => "demo".to_owned(),
         Target::Respond { status, body } => format!("{} {body:?}", status.as_u16()),
+        Target::Redirect { port } => format!("https:{port}"),
     };
     format!("{listener} {host} {} -> {target}", route.path)
 }

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use wharf_http::Protocol;
-use wharf_pool::config::{Key, Settings, Value};
+use wharf_pool::config::{Key, Setting, Settings, Value};
 
 use super::report::Origins;
 use super::route::Target;
-use super::word::Auto;
-use super::{Config, ListenerConfig, PoolSettings, Route};
+use super::{AdminConfig, Config, ListenerConfig, PoolSettings, Route};
+use crate::room::Room;
 use crate::{descriptors, serve};
 
 /// The whole configuration as TOML, each setting with its source in a comment. Reading it again
@@ -20,7 +20,7 @@ pub(crate) fn effective(config: &Config, file: Option<&str>) -> String {
         file,
     };
     page.table("server", &server_values(config));
-    page.table("admin", &config.admin.settings.values());
+    page.admin(&config.admin);
     page.table("log", &config.log.values());
     page.table("limits", &limit_values(config));
     for protocol in Protocol::ALL {
@@ -38,26 +38,31 @@ pub(crate) fn effective(config: &Config, file: Option<&str>) -> String {
 
 fn server_values(config: &Config) -> Vec<(Key, Value)> {
     let workers = i64::try_from(serve::workers(&config.server)).ok();
-    found(config.server.values(), "workers", workers)
+    let mut values = config.server.values();
+    found(&mut values, "workers", workers.map(Value::Integer));
+    values
 }
 
 fn limit_values(config: &Config) -> Vec<(Key, Value)> {
-    let connections = match config.limits.max_connections {
-        Auto::Found => descriptors::hard_limit().and_then(wharf_http::max_connections_for),
-        Auto::Set(count) => Some(count),
-    };
-    let connections = connections.map(|count| i64::from(count.get()));
-    found(config.limits.values(), "max_connections", connections)
+    let (limits, room) = (&config.limits, Room::here(descriptors::hard_limit()));
+    let connections = limits.scope(&room).max_connections;
+    let mut values = limits.values();
+    found(
+        &mut values,
+        "max_connections",
+        connections.as_ref().map(Setting::write),
+    );
+    let memory = room.memory(limits.memory);
+    found(&mut values, "memory", memory.as_ref().map(Setting::write));
+    values
 }
 
-/// `values` with the one that the machine decides.
-fn found(mut values: Vec<(Key, Value)>, name: &str, number: Option<i64>) -> Vec<(Key, Value)> {
-    if let Some((_, value)) = values.iter_mut().find(|(key, _)| key.name == name)
-        && let Some(number) = number
-    {
-        *value = Value::Integer(number);
+/// Puts what the machine decides in the place of `"auto"`.
+fn found(values: &mut [(Key, Value)], name: &str, found: Option<Value>) {
+    let value = values.iter_mut().find(|(key, _)| key.name == name);
+    if let (Some((_, value)), Some(found)) = (value, found) {
+        *value = found;
     }
-    values
 }
 
 struct Page<'a> {
@@ -68,7 +73,20 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
+    fn admin(&mut self, admin: &AdminConfig) {
+        self.settings("admin", &admin.settings.values());
+        if let Some(tls) = &admin.tls {
+            self.line(format_args!("tls = {}  # file", tls.written));
+        }
+        self.line(format_args!(""));
+    }
+
     fn table(&mut self, path: &str, values: &[(Key, Value)]) {
+        self.settings(path, values);
+        self.line(format_args!(""));
+    }
+
+    fn settings(&mut self, path: &str, values: &[(Key, Value)]) {
         self.line(format_args!("[{path}]"));
         for (key, value) in values {
             let source = self.source(&format!("{path}.{}", key.name));
@@ -78,7 +96,6 @@ impl Page<'_> {
                 &source.unwrap_or_else(|| "default".to_owned()),
             );
         }
-        self.line(format_args!(""));
     }
 
     fn listener(&mut self, n: usize, listener: &ListenerConfig) {
@@ -158,6 +175,9 @@ impl Page<'_> {
                 self.line(format_args!(
                     "respond = {{ status = {status}, body = {body} }}  # file"
                 ));
+            }
+            Target::Redirect { port } => {
+                self.setting("redirect", &Value::text(format!("https:{port}")), "file");
             }
         }
         self.line(format_args!(""));

@@ -3,10 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use wharf_pool::config::{Applies, Count, Key, PerSecond};
+use wharf_pool::config::{Applies, ByteSize, Count, Key, PerSecond};
 use wharf_pool::{Cidr, ScopeLimits, settings};
 
 use super::word::{AdminAddress, Auto, Delay, FilePath, HostNames, LogFormat, LogLevel};
+use crate::room::Room;
 
 settings! {
     /// `[server]`: the process and its end.
@@ -29,7 +30,7 @@ settings! {
         /// Where it listens; anything but loopback and a unix socket needs token_file.
         address: AdminAddress = AdminAddress::Tcp(SocketAddr::V4(
             SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9900))), Restart;
-        /// A file with the token that requests must bear.
+        /// A file with the token that requests must bear, or env:NAME.
         token_file: Option<FilePath> = None, Now;
         /// Host names that requests may be for, besides localhost and loopback addresses.
         allowed_hosts: HostNames = HostNames(Vec::new()), Now;
@@ -51,7 +52,8 @@ settings! {
 settings! {
     /// `[limits]`: the whole process.
     pub struct ProcessLimits, ProcessLimitsPatch {
-        /// How many connections the process may hold; found: all descriptors but 5 %, at least 32.
+        /// How many connections the process may hold; found: all descriptors but 5 %, at least 32,
+        /// and one for each 64 KiB of half of the memory.
         max_connections: Auto<Count> = Auto::Found, Now;
         /// How many connections one source (IPv4 address, IPv6 /64) may hold.
         max_connections_per_ip: Option<Count> = None, Now;
@@ -61,6 +63,9 @@ settings! {
         exempt: Vec<Cidr> = Vec::new(), Now;
         /// How many TLS handshakes may be under way at once; the others wait their turn.
         max_tls_handshakes: Count = HANDSHAKES, Now;
+        /// How much memory the process may use; found: the limit of its control group, else what the
+        /// machine has.
+        memory: Auto<ByteSize> = Auto::Found, Now;
     }
 }
 
@@ -112,11 +117,11 @@ settings! {
 }
 
 impl ProcessLimits {
-    /// The limits, with `found` connections if the file does not say how many.
-    pub(crate) fn scope(&self, found: Option<Count>) -> ScopeLimits {
+    /// The limits, with as many connections as there is room for if the file does not say how many.
+    pub(crate) fn scope(&self, room: &Room) -> ScopeLimits {
         let mut limits = ScopeLimits::default();
         limits.max_connections = match self.max_connections {
-            Auto::Found => found,
+            Auto::Found => room.connections(self.memory),
             Auto::Set(count) => Some(count),
         };
         limits.max_connections_per_ip = self.max_connections_per_ip;

@@ -86,6 +86,12 @@ pub(crate) fn read_listeners(
     listeners
 }
 
+/// The names that listeners have, whatever else is wrong with them.
+pub(crate) fn named(sections: &[Section<'_>]) -> Vec<ListenerName> {
+    let name = |section: &Section<'_>| ListenerName::new(section.peek("name")?.value.text()?).ok();
+    sections.iter().filter_map(name).collect()
+}
+
 fn read_listener(
     mut section: Section<'_>,
     base: &BasePools,

@@ -1,7 +1,9 @@
 //! What is wrong with a configuration, all of it at once, and what was accepted.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use wharf_pool::config::SetError;
@@ -102,6 +104,25 @@ impl Report {
     /// Notes that a setting was read.
     pub(crate) fn accept(&mut self, key: String, at: usize) {
         self.origins.0.insert(key, at);
+    }
+
+    /// The place at which a setting was read, if it was.
+    pub(crate) fn accepted(&self, key: &str) -> Option<usize> {
+        self.origins.of(key)
+    }
+
+    /// Reads a secret that the configuration names: a file of `folder`, or with `env:NAME` a variable
+    /// of the environment.
+    ///
+    /// # Errors
+    ///
+    /// The reason, for people.
+    pub(crate) fn read_secret(&mut self, folder: &Path, name: &str) -> Result<Vec<u8>, String> {
+        let Some(variable) = name.strip_prefix("env:") else {
+            return self.read(&folder.join(name));
+        };
+        let content = std::env::var_os(variable).map(OsString::into_vec);
+        content.ok_or_else(|| "the environment has no such variable".to_owned())
     }
 
     /// Reads a file that the configuration names.

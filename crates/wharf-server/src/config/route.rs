@@ -1,9 +1,11 @@
 //! `[[route]]`: which application answers which request.
 
 use http::StatusCode;
+use wharf_http::Protocol;
 use wharf_pool::ListenerName;
 use wharf_pool::config::Value;
 
+use super::ListenerConfig;
 use super::report::{Report, cut};
 use super::section::Section;
 use super::written::{Entry, Shape};
@@ -33,6 +35,42 @@ pub(crate) enum Target {
         /// The body, as `text/plain`.
         body: String,
     },
+    /// The same place by https. Requests that came by TLS are there already: the route is not for
+    /// them.
+    Redirect {
+        /// The port of that place.
+        port: u16,
+    },
+}
+
+/// The port that https has without one.
+pub(crate) const HTTPS: u16 = 443;
+
+/// What routes have to know of the listeners.
+#[derive(Debug)]
+pub(crate) struct Doors<'a> {
+    /// The names of all of them, also of those that are wrong in something else.
+    pub(crate) names: &'a [ListenerName],
+    /// Those that are right.
+    pub(crate) listeners: &'a [ListenerConfig],
+}
+
+impl Doors<'_> {
+    /// Where https is to be had: at the first listener that has it; a port that the kernel is to
+    /// choose is not known to anybody.
+    fn https(&self) -> u16 {
+        let speaks = |it: &&ListenerConfig| {
+            let has = |(protocol, _): &(Protocol, _)| *protocol == Protocol::Https;
+            it.pools.iter().any(has) && it.address.port() != 0
+        };
+        let first = self.listeners.iter().find(speaks);
+        first.map_or(HTTPS, |listener| listener.address.port())
+    }
+
+    fn is_secured(&self, name: &ListenerName) -> bool {
+        let named = self.listeners.iter().find(|it| it.name == *name);
+        named.is_some_and(|listener| listener.tls.is_some())
+    }
 }
 
 impl Route {
@@ -47,27 +85,34 @@ impl Route {
     }
 }
 
-/// Reads every route; `listeners` are the names that a route may have.
+/// Reads every route of a server with these listeners.
 pub(crate) fn read_routes(
     sections: Vec<Section<'_>>,
-    listeners: &[ListenerName],
+    doors: &Doors<'_>,
     report: &mut Report,
 ) -> Vec<Route> {
     sections
         .into_iter()
-        .filter_map(|section| read_route(section, listeners, report))
+        .filter_map(|section| read_route(section, doors, report))
         .collect()
 }
 
-fn read_route(
-    mut section: Section<'_>,
-    listeners: &[ListenerName],
-    report: &mut Report,
-) -> Option<Route> {
-    let listener = read_listener(&mut section, listeners, report);
+fn read_route(mut section: Section<'_>, doors: &Doors<'_>, report: &mut Report) -> Option<Route> {
+    let listener = read_listener(&mut section, doors.names, report);
     let host = read_text(&mut section, "host", report);
     let path = read_path(&mut section, report);
-    let target = read_target(&mut section, report);
+    let redirect = section.peek("redirect");
+    let target = read_target(&mut section, doors, report);
+    if let (Some(redirect), Some(name)) = (redirect, &listener)
+        && doors.is_secured(name)
+    {
+        let reason = format!(
+            "listener {:?} has tls: its clients are there already",
+            name.as_str()
+        );
+        let remedy = "leave listener out: requests that came by TLS are not redirected";
+        report.problem(redirect.at, section.path("redirect"), reason, remedy);
+    }
     section.finish(report);
     let host = host.map(|(host, _)| host.to_ascii_lowercase());
     Some(Route {
@@ -127,32 +172,58 @@ fn read_path(section: &mut Section<'_>, report: &mut Report) -> String {
     path.to_owned()
 }
 
-fn read_target(section: &mut Section<'_>, report: &mut Report) -> Option<Target> {
-    const REMEDY: &str = "write app = \"demo\", or respond = { status = 200, body = \"ok\" }";
-    let later = ["upstream", "redirect"].map(|key| section.not_yet(key, report));
-    match (section.take("app"), section.take("respond")) {
-        (Some(app), None) => read_app(app, section, report),
-        (None, Some(respond)) => read_respond(respond, &section.path("respond"), report),
-        (None, None) if later.contains(&true) => None,
-        (None, None) => {
-            report.problem(
-                section.at(),
-                section.path("app"),
-                "nothing answers this route",
-                REMEDY,
-            );
+fn read_target(
+    section: &mut Section<'_>,
+    doors: &Doors<'_>,
+    report: &mut Report,
+) -> Option<Target> {
+    const REMEDY: &str = "write app = \"demo\", respond = { status = 200, body = \"ok\" }, or \
+                          redirect = \"https\"";
+    let later = section.not_yet("upstream", report);
+    let given = ["app", "respond", "redirect"].map(|key| section.take(key));
+    match given {
+        [Some(app), None, None] => read_app(app, section, report),
+        [None, Some(respond), None] => read_respond(respond, &section.path("respond"), report),
+        [None, None, Some(redirect)] => read_redirect(redirect, section, doors, report),
+        [None, None, None] if later => None,
+        [None, None, None] => {
+            let (at, path) = (section.at(), section.path("app"));
+            report.problem(at, path, "nothing answers this route", REMEDY);
             None
         }
-        (Some(app), Some(_)) => {
+        several => {
+            // The last of them: it is the one that is too many.
+            let last = several.into_iter().flatten().max_by_key(|entry| entry.at)?;
+            let path = section.path(&last.key);
             report.problem(
-                app.at,
-                section.path("app"),
-                "two things answer this route",
+                last.at,
+                path,
+                "something else answers this route already",
                 REMEDY,
             );
             None
         }
     }
+}
+
+fn read_redirect(
+    redirect: &Entry,
+    section: &Section<'_>,
+    doors: &Doors<'_>,
+    report: &mut Report,
+) -> Option<Target> {
+    let port = match redirect.value.text().map(|text| text.split_once(':')) {
+        Some(None) if redirect.value.text() == Some("https") => Some(doors.https()),
+        Some(Some(("https", port))) => port.parse().ok().filter(|port| *port != 0),
+        _ => None,
+    };
+    if port.is_none() {
+        let found = redirect.value.value().to_string();
+        let reason = format!("{} is no place to redirect to", cut(&found));
+        let remedy = "write redirect = \"https\", or \"https:8443\" for another port";
+        report.problem(redirect.value.at, section.path("redirect"), reason, remedy);
+    }
+    port.map(|port| Target::Redirect { port })
 }
 
 fn read_app(app: &Entry, section: &Section<'_>, report: &mut Report) -> Option<Target> {

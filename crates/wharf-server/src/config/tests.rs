@@ -218,10 +218,10 @@ const BROKEN: &[(&str, (usize, usize), &str, &str)] = &[
         "or \"auto\"",
     ),
     (
-        "[limits]\nmemory = \"2GiB\"",
-        (6, 1),
+        "[limits]\nmemory = 2",
+        (6, 10),
         "limits.memory",
-        "leave it out",
+        "a size with its unit",
     ),
     (
         "[admin]\naddress = \"0.0.0.0:9900\"",
@@ -231,9 +231,27 @@ const BROKEN: &[(&str, (usize, usize), &str, &str)] = &[
     ),
     (
         "[admin]\ntoken_file = \"missing\"",
-        (5, 1),
+        (6, 1),
         "admin.token_file",
         "at least 16 characters",
+    ),
+    (
+        "[admin]\ntoken_file = \"env:WHARF_THAT_IS_NOT_THERE\"",
+        (6, 1),
+        "admin.token_file",
+        "at least 16 characters",
+    ),
+    (
+        "[admin]\naddress = \"unix:/run/wharf.sock\"\ntls = { self_signed = true }",
+        (7, 1),
+        "admin.tls",
+        "leave it out",
+    ),
+    (
+        "[admin]\ntls = { certificate = \"a.crt\" }",
+        (6, 7),
+        "admin.tls.key",
+        "key = \"server.key\"",
     ),
     (
         "[admin]\naddress = \"unix:wharf.sock\"",
@@ -332,6 +350,25 @@ const BROKEN: &[(&str, (usize, usize), &str, &str)] = &[
         "200 to 599",
     ),
     (
+        "[[route]]\nredirect = \"http\"",
+        (6, 12),
+        "route[0].redirect",
+        "\"https:8443\"",
+    ),
+    (
+        "[[route]]\nredirect = \"https\"\napp = \"demo\"",
+        (7, 1),
+        "route[0].app",
+        "or redirect = \"https\"",
+    ),
+    (
+        "[[listener]]\nname = \"s\"\naddress = \"127.0.0.1:0\"\nprotocols = [\"https\"]\n\
+         tls = { self_signed = true }\n[[route]]\nlistener = \"s\"\nredirect = \"https\"",
+        (12, 1),
+        "route[0].redirect",
+        "leave listener out",
+    ),
+    (
         "[[route]]\nupstream = \"api\"",
         (6, 1),
         "route[0].upstream",
@@ -349,12 +386,18 @@ const BROKEN: &[(&str, (usize, usize), &str, &str)] = &[
         "listener[0].route",
         "the keys here are",
     ),
-    ("max_connections = ", (5, 19), "", "https://toml.io"),
+    (
+        "max_connections = ",
+        (5, 19),
+        "max_connections",
+        "https://toml.io",
+    ),
+    ("and so on", (5, 5), "", "https://toml.io"),
     (
         "max_connections = 5\nmax_connections = 6",
         (6, 1),
-        "",
-        "https://toml.io",
+        "max_connections",
+        "leave one of the two out",
     ),
 ];
 
@@ -391,6 +434,52 @@ fn all_faults_are_told_at_once_in_the_order_of_the_file() {
             "listener[0].protocols"
         ]
     );
+}
+
+#[test]
+fn a_key_that_is_there_twice_hides_no_other_fault() {
+    let found = faults(&format!(
+        "{WHOLE}backlog = 5\nbacklog = 6\nnodelay = 7\n[log]\n[log]\n"
+    ));
+    let keys: Vec<_> = found
+        .iter()
+        .map(|fault| (fault.0, fault.2.as_str()))
+        .collect();
+    assert_eq!(
+        keys,
+        [(6, "backlog"), (7, "listener[0].nodelay"), (9, "log")]
+    );
+}
+
+#[test]
+fn a_fault_of_a_listener_is_not_told_again_for_its_routes() {
+    let broken = WHOLE.replace("127.0.0.1:0", "nowhere");
+    let found = faults(&format!(
+        "{broken}[[route]]\nlistener = \"web\"\napp = \"demo\"\n"
+    ));
+    let keys: Vec<_> = found.iter().map(|fault| fault.2.as_str()).collect();
+    assert_eq!(keys, ["listener[0].address"]);
+}
+
+#[test]
+fn a_redirect_leads_to_the_first_port_of_https_and_is_not_for_those_who_are_there() {
+    let secured = "[[listener]]\nname = \"tls\"\naddress = \"127.0.0.1:8443\"\n\
+                   protocols = [\"https\"]\ntls = { self_signed = true }\n";
+    let redirect = "[[route]]\nredirect = \"https\"\n[[route]]\nlistener = \"web\"\n\
+                    redirect = \"https:1\"\n";
+    let of = |config: &Config, listener| {
+        let routes = config.routes_of(&ListenerName::new(listener).unwrap());
+        routes
+            .into_iter()
+            .map(|route| route.target)
+            .collect::<Vec<_>>()
+    };
+    let to = |port| Target::Redirect { port };
+    let config = parse(&format!("{WHOLE}{secured}{redirect}")).unwrap();
+    assert_eq!(of(&config, "web"), [to(8443), to(1)]);
+    assert_eq!(of(&config, "tls"), []);
+    let without = parse(&format!("{WHOLE}{redirect}")).unwrap();
+    assert_eq!(of(&without, "web"), [to(443), to(1)]);
 }
 
 #[test]

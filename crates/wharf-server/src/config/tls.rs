@@ -1,4 +1,4 @@
-//! `tls = { … }` of a listener: its certificates, and whether clients must show one.
+//! `tls = { … }` of a listener or of the admin API: its certificates, and whether clients must show one.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use super::section::Section;
 use super::written::{Entry, Shape, Written};
 use crate::wall_clock;
 
-/// What secures the connections of one listener. The files are read with the configuration.
+/// What secures the connections of one door. The files are read with the configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct TlsConfig {
     /// What is shown: the first to who asks for none of the others.
@@ -64,13 +64,13 @@ const REMEDY: &str = "write tls = { certificate = \"server.crt\", key = \"server
 
 /// Reads the section, if it is there.
 pub(crate) fn read_tls(
-    listener: &mut Section<'_>,
+    door: &mut Section<'_>,
     folder: &Path,
     report: &mut Report,
 ) -> Option<TlsConfig> {
-    let entry = listener.take("tls")?;
+    let entry = door.take("tls")?;
     let written = shown(&entry.value);
-    let mut section = Section::open(&entry.value, listener.path("tls"), report)?;
+    let mut section = Section::open(&entry.value, door.path("tls"), report)?;
     let self_signed = section.take("self_signed");
     let listed = section.take("certificates");
     let client_auth = read_client_auth(&mut section, folder, report);
@@ -172,7 +172,7 @@ impl Files<'_> {
         let key = required(section, "key", REMEDY, report);
         let (chain, key) = (chain?, key?);
         let chain_bytes = self.read(chain, section.path("certificate"), report);
-        let key_bytes = self.read(key, section.path("key"), report);
+        let key_bytes = self.read_key(key, section.path("key"), report);
         let (chain_bytes, key_bytes) = (chain_bytes?, key_bytes?);
         match Certificate::from_pem(&chain_bytes, &key_bytes, wall_clock::utc()) {
             Ok(certificate) => {
@@ -193,23 +193,38 @@ impl Files<'_> {
     }
 
     fn read(&self, entry: &Entry, path: String, report: &mut Report) -> Option<Vec<u8>> {
-        let Some(name) = entry.value.text() else {
-            let reason = format!(
-                "{} is not a file's name",
-                cut(&entry.value.value().to_string())
-            );
-            report.problem(entry.value.at, path, reason, "write the path of a PEM file");
-            return None;
-        };
-        match report.read(&self.folder.join(name)) {
-            Ok(bytes) => Some(bytes),
-            Err(why) => {
-                let reason = format!("{}: {why}", cut(name));
-                report.problem(entry.value.at, path, reason, "write the path of a PEM file");
-                None
-            }
-        }
+        read_named(entry, path, report, |name, report| {
+            report.read(&self.folder.join(name))
+        })
     }
+
+    fn read_key(&self, entry: &Entry, path: String, report: &mut Report) -> Option<Vec<u8>> {
+        read_named(entry, path, report, |name, report| {
+            report.read_secret(self.folder, name)
+        })
+    }
+}
+
+fn read_named(
+    entry: &Entry,
+    path: String,
+    report: &mut Report,
+    read: impl FnOnce(&str, &mut Report) -> Result<Vec<u8>, String>,
+) -> Option<Vec<u8>> {
+    const REMEDY: &str = "write the path of a PEM file";
+    let Some(name) = entry.value.text() else {
+        let found = entry.value.value().to_string();
+        let reason = format!("{} is not a file's name", cut(&found));
+        report.problem(entry.value.at, path, reason, REMEDY);
+        return None;
+    };
+    let content = read(name, report);
+    content
+        .map_err(|why| {
+            let reason = format!("{}: {why}", cut(name));
+            report.problem(entry.value.at, path, reason, REMEDY);
+        })
+        .ok()
 }
 
 /// What is wrong with the content of a file.

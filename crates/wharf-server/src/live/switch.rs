@@ -58,7 +58,7 @@ pub(super) async fn switch(
 /// Everything that cannot fail.
 fn adjust(live: &Live, kit: &Kit, now: &Config, next: &Config) {
     let registry = live.running.registry();
-    registry.update_limits(next.limits.scope(kit.room));
+    registry.update_limits(next.limits.scope(&kit.room));
     let handshakes = live.running.tls_handshakes();
     handshakes.set_limit(next.limits.max_tls_handshakes.into());
     for listener in &next.listeners {
