@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use tokio_util::task::TaskTracker;
 use wharf_pool::{Cidr, Clock, CloseReason, Command, Pool, RejectReason};
 
 use crate::connection::HttpConnection;
@@ -36,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) drain: Arc<DrainPlan>,
     /// The kernel's patience with a peer that acknowledges nothing.
     pub(crate) user_timeout: Option<Duration>,
+    /// The handlers of WebSocket sessions: a drain waits for what they have to put in order.
+    pub(crate) sessions: TaskTracker,
 }
 
 impl Context {
@@ -59,6 +62,7 @@ impl Context {
             trusted_proxies: None,
             drain: Arc::default(),
             user_timeout: None,
+            sessions: TaskTracker::new(),
         }
     }
 

@@ -85,6 +85,7 @@ impl Listening {
                 trusted_proxies: opening.trusted_proxies,
                 drain: Arc::clone(&server.drain.plan),
                 user_timeout: opening.tcp.user_timeout,
+                sessions: server.drain.connections.clone(),
             }),
             lobby: lobby.clone(),
             connections: server.drain.connections.clone(),

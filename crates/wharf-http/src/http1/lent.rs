@@ -2,12 +2,17 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::SharedWire;
 use crate::transport::Transport;
+use crate::websocket::{Port, Visit};
 
 /// The wire as the codec has it, and after an upgrade the handler: its drop tells the driver that they
 /// have let the bytes go.
@@ -18,8 +23,21 @@ impl<T: Transport> Lent<T> {
         Self(wire)
     }
 
+    /// What the codec has given away after an upgrade, for a handler of our own, with what it had read
+    /// ahead.
+    pub(crate) fn claim(upgraded: Upgraded) -> Option<(Arc<dyn Port>, Bytes)> {
+        let parts = upgraded.downcast::<TokioIo<Self>>().ok()?;
+        Some((Arc::new(parts.io.into_inner()), parts.read_buf))
+    }
+
     fn wire(self: Pin<&mut Self>) -> Pin<&mut SharedWire<T>> {
         Pin::new(&mut self.get_mut().0)
+    }
+}
+
+impl<T: Transport> Port for Lent<T> {
+    fn visit(&self, visit: Visit<'_>) {
+        self.0.lock().visit_session(visit);
     }
 }
 

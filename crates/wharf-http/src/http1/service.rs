@@ -18,16 +18,16 @@ use pin_project_lite::pin_project;
 use tower::util::Oneshot;
 use wharf_pool::CloseReason;
 
-use super::SharedWire;
 use super::answering::Answering;
 use super::body::ResponseBody;
+use super::{Lent, SharedWire};
 use crate::app::{App, BoxError};
 use crate::body::RequestBody;
 use crate::flight::{Flight, Link};
 use crate::info::Connected;
 use crate::panics::report_panic;
 use crate::transport::Transport;
-use crate::websocket::{Asked, Refusal};
+use crate::websocket::{Asked, Invitation, Refusal, Way};
 
 /// The application as one connection's hyper sees it.
 pub(crate) struct Watched<T, S> {
@@ -74,7 +74,15 @@ where
         };
         if asks {
             match Asked::of(&mut request, &self.link) {
-                Ok(asked) => answer.asked = asked,
+                Ok(asked) => {
+                    if let Asked::Session(_) = asked {
+                        request.extensions_mut().insert(Invitation {
+                            tasks: shared.sessions.clone(),
+                            way: Way::Connection(Lent::<T>::claim),
+                        });
+                    }
+                    answer.asked = asked;
+                }
                 Err(refusal) => {
                     answer.refusal = Some(refusal);
                     return answer;

@@ -51,6 +51,11 @@ impl Outbound {
         matches!(self.place, Place::Closed)
     }
 
+    /// The handler has said Close, and not by its bytes.
+    pub(crate) fn close(&mut self) {
+        self.place = Place::Closed;
+    }
+
     /// How many of the bytes that come next can be sent before something of ours can be said: those to
     /// the next boundary, or all.
     pub(crate) fn up_to_boundary(&self, bytes: &[u8]) -> usize {

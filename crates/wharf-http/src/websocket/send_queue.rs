@@ -3,13 +3,12 @@
 use std::collections::VecDeque;
 
 use super::slow_consumer::SlowConsumer;
-use crate::settings::WebSocketSettings;
 
 /// The messages that wait for one client: at most `send_queue` bytes of them.
 ///
 /// A message is taken whole: one that is larger than the whole queue is taken while nothing else waits.
 #[derive(Debug)]
-pub struct SendQueue<M> {
+pub(crate) struct SendQueue<M> {
     most: u64,
     policy: SlowConsumer,
     bytes: u64,
@@ -24,37 +23,42 @@ pub enum Queued {
     Kept,
     /// It waits, and so many older ones do not any more.
     InsteadOf(usize),
-    /// The client is too slow for it: the session is to be closed.
+    /// The client is too slow for it: the session is closed.
     TooSlow,
+    /// The session has ended, or is about to: nobody will hear it.
+    Ended,
 }
 
 /// What an empty message costs.
 const OVERHEAD: u64 = 64;
 
 impl<M> SendQueue<M> {
-    /// A queue as the settings of a pool have it.
-    pub fn new(settings: &WebSocketSettings) -> Self {
+    /// A queue for so many bytes.
+    pub(crate) const fn new(most: u64, policy: SlowConsumer) -> Self {
         Self {
-            most: settings.send_queue.get(),
-            policy: settings.slow_consumer,
+            most,
+            policy,
             bytes: 0,
             messages: VecDeque::new(),
         }
     }
 
+    /// Whether a message of so many bytes fits in.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.messages.is_empty() || self.bytes.saturating_add(cost(bytes)) <= self.most
+    }
+
     /// Adds a message of so many bytes.
-    pub fn push(&mut self, message: M, bytes: usize) -> Queued {
-        let cost = OVERHEAD.saturating_add(bytes as u64);
+    pub(crate) fn push(&mut self, message: M, bytes: usize) -> Queued {
         let mut dropped = 0;
-        while !self.messages.is_empty() && self.bytes.saturating_add(cost) > self.most {
+        while !self.has_room(bytes) {
             if self.policy == SlowConsumer::Close {
                 return Queued::TooSlow;
             }
             self.pop();
             dropped += 1;
         }
-        self.bytes = self.bytes.saturating_add(cost);
-        self.messages.push_back((cost, message));
+        self.put(message, bytes);
         if dropped == 0 {
             Queued::Kept
         } else {
@@ -62,26 +66,46 @@ impl<M> SendQueue<M> {
         }
     }
 
+    /// Adds a message whether there is room for it or not.
+    pub(crate) fn put(&mut self, message: M, bytes: usize) {
+        let cost = cost(bytes);
+        self.bytes = self.bytes.saturating_add(cost);
+        self.messages.push_back((cost, message));
+    }
+
     /// Takes the oldest message.
-    pub fn pop(&mut self) -> Option<M> {
+    pub(crate) fn pop(&mut self) -> Option<M> {
         let (cost, message) = self.messages.pop_front()?;
         self.bytes = self.bytes.saturating_sub(cost);
+        if self.messages.is_empty() {
+            // Given back, not kept: for most clients nothing ever waits.
+            self.messages = VecDeque::new();
+        }
         Some(message)
     }
+
+    /// Lets all of them go.
+    pub(crate) fn clear(&mut self) {
+        self.bytes = 0;
+        self.messages = VecDeque::new();
+    }
+
+    /// From the oldest to the newest.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &M> {
+        self.messages.iter().map(|(_, message)| message)
+    }
+}
+
+const fn cost(bytes: usize) -> u64 {
+    OVERHEAD.saturating_add(bytes as u64)
 }
 
 #[cfg(test)]
 mod tests {
-    use wharf_pool::config::ByteSize;
-
     use super::*;
 
     fn queue(slow_consumer: SlowConsumer) -> SendQueue<u32> {
-        SendQueue::new(&WebSocketSettings {
-            send_queue: ByteSize::kib(1),
-            slow_consumer,
-            ..WebSocketSettings::default()
-        })
+        SendQueue::new(1024, slow_consumer)
     }
 
     #[test]

@@ -11,6 +11,7 @@ use wharf_control::{Deadline, TokenBucket, Wait, earliest};
 use wharf_pool::{CloseReason, Timestamp};
 
 use super::control::{self, Control};
+use super::message::CloseCode;
 use super::meter::{Meter, Piece};
 use super::outbound::Outbound;
 use super::settings::Settings;
@@ -81,6 +82,13 @@ struct Ending {
     since: Timestamp,
     /// Whether the handler hears no more of the client.
     deaf: bool,
+}
+
+/// What of the handler's waits to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    Nothing,
+    Messages,
 }
 
 /// What is waited for beyond what every session waits for: where that begins, there is a new deadline.
@@ -189,6 +197,28 @@ impl Session {
         }
     }
 
+    /// A handler of our own has sent something.
+    pub(crate) fn said(&mut self, now: Timestamp) {
+        self.active = now;
+    }
+
+    /// A handler of our own has said Close.
+    pub(crate) fn said_close(&mut self, now: Timestamp) {
+        self.outbound.close();
+        self.end(CloseReason::Completed, now);
+    }
+
+    /// Whether something of ours, or a frame of a handler of our own, can be said now.
+    pub(crate) fn is_at_boundary(&self) -> bool {
+        self.outbound.is_at_boundary()
+    }
+
+    /// Whether the client is left at once, and nothing else is said to it.
+    pub(crate) fn is_hasty(&self) -> bool {
+        self.ending
+            .is_some_and(|ending| ending.deaf || ending.reason == CloseReason::SlowConsumer)
+    }
+
     /// Whether what the handler sends is thrown away: nothing follows a Close.
     pub(crate) fn is_mute(&self) -> bool {
         self.goodbye == Goodbye::Said || self.outbound.is_closed()
@@ -216,8 +246,9 @@ impl Session {
             || matches!(self.goodbye, Goodbye::Due(..))
     }
 
-    /// What we say now, if there is something and a place for it. A Close is the last.
-    pub(crate) fn next_word(&mut self, now: Timestamp) -> Option<Vec<u8>> {
+    /// What we say now, if there is something and a place for it. A Close is the last: it waits for
+    /// what else `waits`.
+    pub(crate) fn next_word(&mut self, waits: Waiting, now: Timestamp) -> Option<Vec<u8>> {
         if self.is_mute() {
             self.pongs = VecDeque::new();
             self.heartbeat = Heartbeat::Quiet;
@@ -236,7 +267,9 @@ impl Session {
             }
             return Some(control::pong(&ping));
         }
-        if let Goodbye::Due(code, why) = self.goodbye {
+        if let Goodbye::Due(code, why) = self.goodbye
+            && waits == Waiting::Nothing
+        {
             self.goodbye = Goodbye::Said;
             return Some(control::close(code, why));
         }
@@ -268,7 +301,7 @@ impl Session {
 /// The end.
 impl Session {
     /// The client has broken a rule: it is told so, and the handler hears no more of it.
-    fn fail(&mut self, violation: Violation, now: Timestamp) {
+    pub(crate) fn fail(&mut self, violation: Violation, now: Timestamp) {
         if self.is_deaf() {
             return;
         }
@@ -447,7 +480,7 @@ impl Passed {
 
 /// RFC 6455 7.4: what an endpoint may say. The others are for those who look at it from outside.
 const fn may_be_said(code: u16) -> bool {
-    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    CloseCode::new(code).is_some()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use wharf_pool::Pool;
 
 use super::meter::Limits;
+use super::slow_consumer::SlowConsumer;
 use crate::connection::HttpConnection;
 use crate::settings::{ProtocolSettings, WebSocketSettings};
 use crate::waits::Timeouts;
@@ -18,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) ping_interval: Option<Duration>,
     pub(crate) pong_timeout: Duration,
     pub(crate) max_age: Option<Duration>,
+    pub(crate) send_queue: u64,
+    pub(crate) slow_consumer: SlowConsumer,
 }
 
 impl Settings {
@@ -50,6 +53,8 @@ impl Settings {
             ping_interval: websocket.ping_interval,
             pong_timeout: websocket.pong_timeout,
             max_age: config.common.max_age,
+            send_queue: websocket.send_queue.get(),
+            slow_consumer: websocket.slow_consumer,
         }
     }
 }

@@ -5,16 +5,17 @@
 //! task and the driver's use the same socket, and only one of them can wait for each direction of it:
 //! whoever finds that the way is free wakes the other.
 
+mod own;
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wharf_pool::{Timestamp, Tracked};
+use wharf_pool::Timestamp;
 
+use super::outgoing::Outgoing;
 use super::session::{Session, Waits};
-use crate::connection::HttpConnection;
-use crate::transport::Transport;
 
 /// How much is kept for a handler that does not read while we do.
 const MOST_AHEAD: usize = 16 * 1024;
@@ -22,7 +23,10 @@ const MOST_AHEAD: usize = 16 * 1024;
 /// How much we read at once, on the stack.
 const CHUNK: usize = 4096;
 
-type Io<T> = Tracked<T, HttpConnection>;
+/// What the bytes of a session come and go by: a connection, or a stream of one.
+pub(crate) trait Line: AsyncRead + AsyncWrite + Unpin {}
+
+impl<I: AsyncRead + AsyncWrite + Unpin> Line for I {}
 
 /// The bytes of one session.
 #[derive(Debug)]
@@ -30,7 +34,10 @@ pub(crate) struct Tap {
     pub(crate) session: Session,
     /// Ours, and not yet sent: nothing of the handler's goes before it.
     words: Vec<u8>,
-    unflushed: bool,
+    flush: Flush,
+    way: Way,
+    /// The messages of a handler of our own; others send bytes.
+    outgoing: Option<Box<Outgoing>>,
     /// The handler's, and not yet read.
     stash: Vec<u8>,
     reader: Option<Waker>,
@@ -40,6 +47,21 @@ pub(crate) struct Tap {
     reach: Reach,
     /// What the driver knows that is waited for.
     known: Waits,
+}
+
+/// Whether what was sent may still be kept somewhere on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flush {
+    Done,
+    Owed,
+}
+
+/// The way to the client, for what is ours to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Free,
+    /// The driver waits for it.
+    Blocked,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +101,9 @@ impl Tap {
         let mut tap = Self {
             session,
             words: Vec::new(),
-            unflushed: false,
+            flush: Flush::Done,
+            way: Way::Free,
+            outgoing: None,
             stash: Vec::new(),
             reader: None,
             writer: None,
@@ -95,9 +119,9 @@ impl Tap {
     }
 
     /// As [`AsyncRead`] has it.
-    pub(crate) fn poll_read<T: Transport>(
+    pub(crate) fn poll_read<I: Line + ?Sized>(
         &mut self,
-        io: &mut Io<T>,
+        io: &mut I,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
         now: Timestamp,
@@ -144,9 +168,9 @@ impl Tap {
     }
 
     /// As [`AsyncWrite`] has it.
-    pub(crate) fn poll_write<T: Transport>(
+    pub(crate) fn poll_write<I: Line + ?Sized>(
         &mut self,
-        io: &mut Io<T>,
+        io: &mut I,
         cx: &mut Context<'_>,
         bytes: &[u8],
         now: Timestamp,
@@ -175,9 +199,9 @@ impl Tap {
     }
 
     /// As [`AsyncWrite`] has it.
-    pub(crate) fn poll_flush<T: Transport>(
+    pub(crate) fn poll_flush<I: Line + ?Sized>(
         &mut self,
-        io: &mut Io<T>,
+        io: &mut I,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         if self.reach == Reach::Cut {
@@ -205,6 +229,7 @@ impl Tap {
         let waits = self.session.waits();
         let more = waits.is_more_than(std::mem::replace(&mut self.known, waits));
         more || self.session.has_word()
+            || self.has_unsent() && self.way == Way::Free
             || self.session.ending_since().is_some()
             || self.has_client_left()
             || self.error.is_some()
@@ -225,9 +250,9 @@ impl Tap {
 impl Tap {
     /// Says what is to be said, reads where the handler does not, and looks whether the session is
     /// over. Whom to wake is left in the tap.
-    pub(crate) fn poll_end<T: Transport>(
+    pub(crate) fn poll_end<I: Line + ?Sized>(
         &mut self,
-        io: &mut Io<T>,
+        io: &mut I,
         cx: &mut Context<'_>,
         now: Timestamp,
     ) -> Poll<Ended> {
@@ -257,14 +282,14 @@ impl Tap {
     /// Those who wait for what the driver has done.
     pub(crate) fn take_waiting(&mut self) -> [Option<Waker>; 2] {
         let readable = !self.stash.is_empty() || self.has_client_left() || self.session.is_deaf();
-        let writable = self.words.is_empty() || self.reach == Reach::Cut;
+        let writable = self.takes_more() || self.reach == Reach::Cut;
         let reader = self.reader.take_if(|_| readable);
         let writer = self.writer.take_if(|_| writable);
         [reader, writer]
     }
 
     /// Looks, when the client seems to be silent, whether only the handler does not listen.
-    pub(crate) fn is_silent<T: Transport>(&mut self, io: &mut Io<T>, now: Timestamp) -> bool {
+    pub(crate) fn is_silent<I: Line + ?Sized>(&mut self, io: &mut I, now: Timestamp) -> bool {
         if self.stash.len() >= MOST_AHEAD {
             self.session.excuse(now);
             return false;
@@ -292,18 +317,34 @@ impl Tap {
 
     /// Whether something of ours is still to be sent.
     pub(crate) fn is_speaking(&self) -> bool {
-        self.is_held_up() || self.session.has_word()
+        self.is_held_up() || self.session.has_word() || self.has_unsent()
     }
 
     /// Whether something of ours is on its way and the socket does not take it.
     pub(crate) fn is_held_up(&self) -> bool {
-        !self.words.is_empty() || self.unflushed
+        self.way == Way::Blocked
     }
 
-    /// Sends what we have to say, as far as there is a place for it.
-    fn speak<T: Transport>(
+    /// Sends what we have to say, as far as there is a place for it, and the messages of a handler of
+    /// our own.
+    fn speak<I: Line + ?Sized>(
         &mut self,
-        io: &mut Io<T>,
+        io: &mut I,
+        cx: &mut Context<'_>,
+        now: Timestamp,
+    ) -> Poll<io::Result<()>> {
+        let spoken = self.poll_speak(io, cx, now);
+        self.way = if spoken.is_pending() {
+            Way::Blocked
+        } else {
+            Way::Free
+        };
+        spoken
+    }
+
+    fn poll_speak<I: Line + ?Sized>(
+        &mut self,
+        io: &mut I,
         cx: &mut Context<'_>,
         now: Timestamp,
     ) -> Poll<io::Result<()>> {
@@ -315,19 +356,23 @@ impl Tap {
                     Ok(n) => drop(self.words.drain(..n)),
                     Err(error) => return self.failed(error),
                 }
-                self.unflushed = true;
+                self.flush = Flush::Owed;
             }
-            match self.session.next_word(now) {
-                Some(words) => self.words = words,
-                None => break,
+            ready!(self.finish_message(io, cx, now))?;
+            if let Some(words) = self.session.next_word(self.waiting(), now) {
+                self.words = words;
+            } else if self.has_unsent() && self.session.is_at_boundary() {
+                ready!(self.send_messages(io, cx, now))?;
+            } else {
+                break;
             }
         }
         self.words = Vec::new();
-        if self.unflushed {
+        if self.flush == Flush::Owed {
             if let Err(error) = ready!(Pin::new(io).poll_flush(cx)) {
                 return self.failed(error);
             }
-            self.unflushed = false;
+            self.flush = Flush::Done;
         }
         Poll::Ready(Ok(()))
     }
@@ -338,7 +383,7 @@ impl Tap {
     }
 
     /// Reads in the handler's place until there is nothing more for now.
-    fn read_ahead<T: Transport>(&mut self, io: &mut Io<T>, cx: &mut Context<'_>, now: Timestamp) {
+    fn read_ahead<I: Line + ?Sized>(&mut self, io: &mut I, cx: &mut Context<'_>, now: Timestamp) {
         let mut chunk = [0; CHUNK];
         while !self.has_client_left() && !self.session.is_heard_out() {
             let mut chunk = ReadBuf::new(&mut chunk);

@@ -29,6 +29,10 @@ pub(crate) enum Violation {
     TooManyFragments,
     /// Pings or Pongs that come faster than anybody needs them.
     TooManyPings,
+    /// Text that is not UTF-8 (RFC 6455 8.1).
+    NotUtf8,
+    /// A Close whose code may not be said, or is cut (RFC 6455 5.5.1, 7.4).
+    CloseMalformed,
     /// The rest of a message did not come within `stream_idle_timeout`.
     MessageLate,
 }
@@ -44,7 +48,9 @@ impl Violation {
             | Self::ControlTooLong
             | Self::ControlFragmented
             | Self::NothingToContinue
-            | Self::MessageWithinMessage => 1002,
+            | Self::MessageWithinMessage
+            | Self::CloseMalformed => 1002,
+            Self::NotUtf8 => 1007,
             Self::TooManyFragments | Self::TooManyPings | Self::MessageLate => 1008,
             Self::FrameTooLarge | Self::MessageTooLarge => 1009,
         }
@@ -60,7 +66,9 @@ impl Violation {
             | Self::ControlTooLong
             | Self::ControlFragmented
             | Self::NothingToContinue
-            | Self::MessageWithinMessage => CloseReason::ProtocolError,
+            | Self::MessageWithinMessage
+            | Self::CloseMalformed
+            | Self::NotUtf8 => CloseReason::ProtocolError,
             Self::FrameTooLarge | Self::MessageTooLarge => CloseReason::MessageTooLarge,
             Self::TooManyFragments | Self::TooManyPings => CloseReason::WebSocketAbuse,
             Self::MessageLate => CloseReason::StreamIdle,
@@ -82,6 +90,8 @@ impl Violation {
             Self::MessageTooLarge => "the message is too large",
             Self::TooManyFragments => "the message has too many fragments",
             Self::TooManyPings => "too many pings",
+            Self::NotUtf8 => "the text is not UTF-8",
+            Self::CloseMalformed => "the Close is malformed",
             Self::MessageLate => "the rest of the message did not come",
         }
     }

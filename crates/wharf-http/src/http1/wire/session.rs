@@ -9,7 +9,7 @@ use wharf_pool::Tracked;
 use super::{Tunnel, Upgraded, Wire};
 use crate::connection::HttpConnection;
 use crate::transport::Transport;
-use crate::websocket::{Ended, Session, Settings, Tap};
+use crate::websocket::{Ended, Session, Settings, Tap, Visit};
 
 impl<T: Transport> Wire<T> {
     /// The answer to the request in hand is 101, and opens a WebSocket session: what follows the
@@ -37,6 +37,21 @@ impl<T: Transport> Wire<T> {
             Tunnel::Tapped(tap) => Some((tap, &mut self.io)),
             Tunnel::None | Tunnel::Open { .. } | Tunnel::Cut => None,
         }
+    }
+
+    /// Does a part of it that is a handler's of our own.
+    pub(crate) fn visit_session(&mut self, visit: Visit<'_>) {
+        let Tunnel::Tapped(tap) = &mut self.tunnel else {
+            return;
+        };
+        visit(tap, &mut self.io, self.clock.now());
+        let spoken = if tap.is_held_up() {
+            Poll::Pending
+        } else {
+            Poll::Ready(Ok(0))
+        };
+        let nobody = Context::from_waker(Waker::noop());
+        self.wrote_in_session(&spoken, &nobody);
     }
 
     /// Does the driver's part of a session.

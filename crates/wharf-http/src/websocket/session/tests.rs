@@ -19,7 +19,7 @@ fn opened() -> Session {
     let name: PoolName = "test/websocket".parse().unwrap();
     let pool = registry.get_or_create(&name, config).unwrap();
     let mut session = Session::new(Settings::of(&pool, false), at(0));
-    assert_eq!(session.next_word(at(0)), None);
+    assert_eq!(session.next_word(Waiting::Nothing, at(0)), None);
     session.sent(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", at(0));
     session
 }
@@ -34,7 +34,7 @@ fn what_is_waited_for_follows_from_what_was_said() {
     let mut session = opened();
     assert_eq!(due(&session), (Wait::Sign, 30));
     session.ask();
-    let ping = session.next_word(at(30)).unwrap();
+    let ping = session.next_word(Waiting::Nothing, at(30)).unwrap();
     assert_eq!(ping[..6], *b"\x89\x08whrf");
     assert_eq!(due(&session), (Wait::Pong, 40));
     session.received(b"\x82", at(35));
@@ -57,13 +57,19 @@ fn words_wait_for_the_end_of_a_frame_and_a_close_is_the_last() {
     session.ask();
     session.received(b"\x89\x80\0\0\0\0", at(1));
     session.leave(CloseReason::Drained, at(1));
-    assert!(session.has_word() && session.next_word(at(1)).is_none());
+    assert!(session.has_word() && session.next_word(Waiting::Nothing, at(1)).is_none());
     assert_eq!(session.room(b"llo\x81\x00"), 3);
     session.sent(b"llo", at(1));
-    assert_eq!(session.next_word(at(1)).unwrap(), b"\x8a\x00");
-    assert_eq!(session.next_word(at(1)).unwrap(), b"\x88\x02\x03\xe9");
+    assert_eq!(
+        session.next_word(Waiting::Nothing, at(1)).unwrap(),
+        b"\x8a\x00"
+    );
+    assert_eq!(
+        session.next_word(Waiting::Nothing, at(1)).unwrap(),
+        b"\x88\x02\x03\xe9"
+    );
     assert!(session.is_mute() && !session.is_over());
-    assert_eq!(session.next_word(at(1)), None);
+    assert_eq!(session.next_word(Waiting::Nothing, at(1)), None);
     assert!(!session.has_word());
     session.received(b"\x88\x80\0\0\0\0", at(2));
     assert!(session.is_over());
@@ -74,12 +80,12 @@ fn words_wait_for_the_end_of_a_frame_and_a_close_is_the_last() {
 fn only_pongs_that_answer_us_are_kept_from_the_handler() {
     let mut session = opened();
     session.ask();
-    let asked = session.next_word(at(1)).unwrap();
+    let asked = session.next_word(Waiting::Nothing, at(1)).unwrap();
     let pong = [&b"\x8a\x88\0\0\0\0"[..], &asked[2..]].concat();
     let passed = session.received(&pong, at(1));
     assert!(passed.in_place == 0 && passed.behind.is_empty());
     session.ask();
-    assert!(session.next_word(at(2)).is_some());
+    assert!(session.next_word(Waiting::Nothing, at(2)).is_some());
     let passed = session.received(&pong, at(2));
     assert_eq!(passed.behind, pong, "it answers an older one");
 }
@@ -91,14 +97,20 @@ fn a_clients_close_is_answered_once_with_its_own_code() {
     let passed = session.received(close, at(1));
     assert_eq!(passed.in_place, close.len());
     assert!(session.answer_for_handler(at(4)) && !session.answer_for_handler(at(4)));
-    assert_eq!(session.next_word(at(4)).unwrap(), b"\x88\x02\x0f\xa0");
+    assert_eq!(
+        session.next_word(Waiting::Nothing, at(4)).unwrap(),
+        b"\x88\x02\x0f\xa0"
+    );
     assert_eq!(session.reason(), Some(CloseReason::ClientClosed));
 
     let mut session = opened();
     // 1005 is for those who look at it from outside.
     session.received(b"\x88\x82\0\0\0\0\x03\xed", at(1));
     session.handler_left(false, at(1));
-    assert_eq!(session.next_word(at(1)).unwrap(), b"\x88\x00");
+    assert_eq!(
+        session.next_word(Waiting::Nothing, at(1)).unwrap(),
+        b"\x88\x00"
+    );
 
     let mut session = opened();
     session.received(close, at(1));
@@ -121,7 +133,7 @@ fn the_first_cause_of_an_end_is_its_reason() {
     assert_eq!(session.reason(), Some(CloseReason::ProtocolError));
     assert!(
         session
-            .next_word(at(1))
+            .next_word(Waiting::Nothing, at(1))
             .unwrap()
             .starts_with(b"\x88\x17\x03\xeaa frame")
     );
