@@ -63,9 +63,16 @@ where
     T: Transport,
     S: App,
 {
-    match opened.version {
-        Version::Http1 => http1::serve(opened, app, shared).await,
-        Version::Http2 => http2::serve(opened, app, shared).await,
+    // On the heap, each: a session that HTTP/1 has become is not to keep what only that needed.
+    let session = match opened.version {
+        Version::Http1 => Box::pin(http1::serve(opened, app, Arc::clone(&shared))).await,
+        Version::Http2 => {
+            Box::pin(http2::serve(opened, app, Arc::clone(&shared))).await;
+            None
+        }
+    };
+    if let Some(wire) = session {
+        websocket::serve(wire, &shared).await;
     }
 }
 

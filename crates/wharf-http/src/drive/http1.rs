@@ -15,7 +15,7 @@ use super::conversation::{
     Answer, Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing,
 };
 use super::version::Opened;
-use super::{Driver, Fuse, farewell, tunnel, websocket};
+use super::{Driver, Fuse, farewell, tunnel};
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
@@ -27,8 +27,12 @@ use crate::wire::Wire as _;
 /// What hyper may buffer of one direction: above the largest head that the meter passes by default.
 const BUFFER: usize = 64 * 1024;
 
-/// Serves HTTP/1.1 to the end of the connection.
-pub(super) async fn serve<T, S>(opened: Opened<T>, app: S, shared: Arc<Context>)
+/// Serves HTTP/1.1 to the end of the connection, or until it has become a WebSocket session.
+pub(super) async fn serve<T, S>(
+    opened: Opened<T>,
+    app: S,
+    shared: Arc<Context>,
+) -> Option<SharedWire<T>>
 where
     T: Transport,
     S: App,
@@ -40,15 +44,16 @@ where
     let settings = Settings::of(&pool);
     let wire = SharedWire::new(Wire::new(io, Arc::clone(&shared.clock), settings, early));
     let fuse = Fuse(&handle);
-    let end = converse(&wire, &handle, pool, app, Arc::clone(&shared)).await;
+    let end = converse(&wire, &handle, pool, app, shared).await;
     drop(fuse);
     if end.last == LastWord::Upgraded && wire.lock().session().is_some() {
-        websocket::serve(wire, &handle, &shared).await;
+        return Some(wire);
     } else if end.last == LastWord::Upgraded {
         tunnel::outlive(wire, &handle).await;
     } else {
         farewell::say(wire, &handle, end).await;
     }
+    None
 }
 
 /// Serves until something ends it; hyper and the handler are gone afterwards.

@@ -18,31 +18,31 @@ use crate::context::Context;
 use crate::http1::SharedWire;
 use crate::protocol::Protocol;
 use crate::transport::Transport;
-use crate::websocket::{Ended, PATIENCE, Settings};
+use crate::websocket::{Ended, PATIENCE};
 use crate::wire::Wire as _;
 
 /// Serves a session to its end. Its handler has the bytes; we have a say in them.
-pub(super) async fn serve<T: Transport>(
-    wire: SharedWire<T>,
-    handle: &ConnectionHandle<HttpConnection>,
-    shared: &Context,
-) {
+pub(super) async fn serve<T: Transport>(wire: SharedWire<T>, shared: &Context) {
     let Some(pool) = shared.pools.of(Protocol::WebSocket) else {
         return;
     };
-    let fuse = Fuse(handle);
-    let mut driver = Driver::new(handle, shared);
-    let mut talk = Talk {
-        wire: &wire,
-        handle,
-        shared,
-        pool,
+    let handle = wire.lock().io().handle().clone();
+    let fuse = Fuse(&handle);
+    let end = {
+        let mut driver = Driver::new(&handle, shared);
+        let mut talk = Talk {
+            wire: &wire,
+            handle: &handle,
+            shared,
+            pool,
+        };
+        poll_fn(|cx| driver.poll(cx, &mut talk)).await
     };
-    let end = poll_fn(|cx| driver.poll(cx, &mut talk)).await;
     drop(fuse);
     handle.conclude(end.reason);
     handle.closing();
-    part(&wire, end.last).await;
+    // On the heap: only the end needs it.
+    Box::pin(part(&wire, end.last)).await;
 }
 
 /// Takes the bytes away from the handler and closes, our direction first.
@@ -118,18 +118,14 @@ impl<T: Transport> Conversation for Talk<'_, T> {
             }
         }
         let told = self.handle.command().is_some();
-        let generation = self.pool.generation();
         let (mut timeouts, mut own, mut max_age) = (None, None, None);
         let mut standing = Standing::Busy;
         if let Some((tap, _)) = wire.session() {
             let session = &mut tap.session;
-            if session.settings.generation != generation {
-                let extensions = session.settings.limits.extensions;
-                session.settings = Settings::of(self.pool, extensions);
-            }
-            timeouts = Some(session.settings.timeouts);
+            session.settings.refresh(self.pool);
+            timeouts = Some(session.settings.timeouts());
             own = session.deadline(told);
-            max_age = session.settings.max_age;
+            max_age = session.settings.max_age();
             standing = Standing::Idle(session.ending_since().unwrap_or(session.active()));
         }
         let sending = timeouts.and_then(|limits| wire.exchange.sending(&limits));

@@ -1,25 +1,38 @@
 //! [`WebSocketRejection`]: a request that gets no session.
 
-use http::header::{CONNECTION, UPGRADE};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{CONNECTION, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::no_body::NoBody;
 
-/// The request asks for no session, or its listener has none: it serves no `websocket`, or is not
-/// wharf's.
+/// Why a request gets no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request asks for no WebSocket session that can be had here")]
 #[non_exhaustive]
-pub struct WebSocketRejection;
+pub enum WebSocketRejection {
+    /// It asks for none.
+    #[error("the request asks for no WebSocket session")]
+    NotAsked,
+    /// Its listener serves no `websocket`, or is not wharf's, or its session has been taken already.
+    #[error("there is no WebSocket session to be had here")]
+    NoneHere,
+}
 
 impl WebSocketRejection {
-    pub(super) const fn new() -> Self {
-        Self
+    pub(super) fn of(fields: &HeaderMap) -> Self {
+        if fields.contains_key(SEC_WEBSOCKET_KEY) {
+            Self::NoneHere
+        } else {
+            Self::NotAsked
+        }
     }
 
-    /// What the client is told: 426, and what to ask for instead (RFC 9110 15.5.22).
+    /// What the client is told: 400, or 426 with what to ask for instead (RFC 9110 15.5.22).
     pub fn response(self) -> Response<NoBody> {
         let mut response = Response::new(NoBody);
+        if self == Self::NoneHere {
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            return response;
+        }
         *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
         let fields = response.headers_mut();
         fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -140,9 +140,10 @@ impl Session {
     pub(crate) fn received(&mut self, bytes: &[u8], now: Timestamp) -> Passed {
         self.heard(now);
         let mut passed = Passed::default();
+        let limits = self.settings.limits();
         let mut at = 0;
         while at < bytes.len() && !self.is_deaf() {
-            let fed = match self.inbound.feed(&self.settings.limits, &bytes[at..]) {
+            let fed = match self.inbound.feed(&limits, &bytes[at..]) {
                 Ok(fed) => fed,
                 Err(violation) => {
                     self.fail(violation, now);
@@ -451,7 +452,7 @@ impl Session {
         if let Some(ending) = self.ending {
             return Deadline::new(Wait::Acknowledgement, Some(ending.since), Some(PATIENCE));
         }
-        let limits = &self.settings;
+        let (own, timeouts) = (self.settings.own(), self.settings.timeouts());
         let idle = (!told).then_some(self.active);
         let owed = self.inbound.is_amid().then_some(self.moved);
         let (quiet, asked) = match self.heartbeat {
@@ -460,10 +461,10 @@ impl Session {
             Heartbeat::Asked(since) => (None, Some(since)),
         };
         earliest([
-            Deadline::new(Wait::NextRequest, idle, Some(limits.timeouts.keep_alive)),
-            Deadline::new(Wait::Peer, owed, limits.timeouts.stream_idle),
-            Deadline::new(Wait::Sign, quiet, limits.ping_interval),
-            Deadline::new(Wait::Pong, asked, Some(limits.pong_timeout)),
+            Deadline::new(Wait::NextRequest, idle, Some(timeouts.keep_alive)),
+            Deadline::new(Wait::Peer, owed, timeouts.stream_idle),
+            Deadline::new(Wait::Sign, quiet, own.ping_interval),
+            Deadline::new(Wait::Pong, asked, Some(own.pong_timeout)),
         ])
     }
 }

@@ -1,60 +1,78 @@
 //! [`Settings`]: a pool's configuration as one session uses it.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use wharf_pool::Pool;
+use wharf_pool::config::PoolConfig;
 
 use super::meter::Limits;
-use super::slow_consumer::SlowConsumer;
 use crate::connection::HttpConnection;
 use crate::settings::{ProtocolSettings, WebSocketSettings};
 use crate::waits::Timeouts;
 
-/// What a session needs of its pool's configuration, and of which generation that is.
-#[derive(Clone, Copy, Debug)]
+/// A pool's configuration as one session uses it, and of which generation it is. Shared by all of its
+/// sessions.
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) generation: u64,
-    pub(crate) limits: Limits,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) ping_interval: Option<Duration>,
-    pub(crate) pong_timeout: Duration,
-    pub(crate) max_age: Option<Duration>,
-    pub(crate) send_queue: u64,
-    pub(crate) slow_consumer: SlowConsumer,
+    config: Arc<PoolConfig<ProtocolSettings>>,
+    /// Whether the handler has agreed on an extension.
+    extensions: bool,
 }
 
 impl Settings {
     /// The settings in force; `extensions` is whether the handler has agreed on one.
     pub(crate) fn of(pool: &Pool<HttpConnection>, extensions: bool) -> Self {
-        // Read first: a change in between makes it look old, and it is read again.
-        let generation = pool.generation();
-        let config = pool.config();
-        let default = WebSocketSettings::default();
-        let websocket = match &config.protocol {
+        Self {
+            // Read first: a change in between makes it look old, and it is read again.
+            generation: pool.generation(),
+            config: pool.config(),
+            extensions,
+        }
+    }
+
+    /// The settings in force now.
+    pub(crate) fn refresh(&mut self, pool: &Pool<HttpConnection>) {
+        if self.generation != pool.generation() {
+            *self = Self::of(pool, self.extensions);
+        }
+    }
+
+    /// What is the protocol's own.
+    pub(crate) fn own(&self) -> &WebSocketSettings {
+        static DEFAULT: LazyLock<WebSocketSettings> = LazyLock::new(WebSocketSettings::default);
+        match &self.config.protocol {
             ProtocolSettings::WebSocket(websocket) => websocket,
             // A pool's settings are of its protocol's kind: that is checked when it is made.
             ProtocolSettings::Http(_)
             | ProtocolSettings::Https(_)
             | ProtocolSettings::Http2(_)
-            | ProtocolSettings::Grpc(_) => &default,
-        };
-        let mut timeouts = Timeouts::of(&config.common);
+            | ProtocolSettings::Grpc(_) => &DEFAULT,
+        }
+    }
+
+    /// What a client may send.
+    pub(crate) fn limits(&self) -> Limits {
+        let own = self.own();
+        Limits {
+            max_frame: own.max_frame_size.get(),
+            max_message: own.max_message_size.get(),
+            max_fragments: own.max_fragments.get(),
+            extensions: self.extensions,
+        }
+    }
+
+    /// How long is waited for what.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        let mut timeouts = Timeouts::of(&self.config.common);
         // A quiet session is no slow one.
         timeouts.min_rate = None;
-        Self {
-            generation,
-            limits: Limits {
-                max_frame: websocket.max_frame_size.get(),
-                max_message: websocket.max_message_size.get(),
-                max_fragments: websocket.max_fragments.get(),
-                extensions,
-            },
-            timeouts,
-            ping_interval: websocket.ping_interval,
-            pong_timeout: websocket.pong_timeout,
-            max_age: config.common.max_age,
-            send_queue: websocket.send_queue.get(),
-            slow_consumer: websocket.slow_consumer,
-        }
+        timeouts
+    }
+
+    /// The longest life of a session.
+    pub(crate) fn max_age(&self) -> Option<Duration> {
+        self.config.common.max_age
     }
 }

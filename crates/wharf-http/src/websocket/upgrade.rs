@@ -48,12 +48,11 @@ impl WebSocketUpgrade {
         fields: &HeaderMap,
         extensions: &mut Extensions,
     ) -> Result<Self, WebSocketRejection> {
-        let invitation = extensions.remove::<Invitation>();
-        let Invitation { tasks, way } = invitation.ok_or(WebSocketRejection::new())?;
+        let none = || WebSocketRejection::of(fields);
+        let Invitation { tasks, way } = extensions.remove().ok_or_else(none)?;
         let (accepted, accept) = match way {
             Way::Connection(claim) => {
-                let upgrade = extensions.remove::<OnUpgrade>();
-                let upgrade = upgrade.ok_or(WebSocketRejection::new())?;
+                let upgrade = extensions.remove::<OnUpgrade>().ok_or_else(none)?;
                 let accept = fields.get(SEC_WEBSOCKET_KEY).and_then(answer_to);
                 (Accepted::Connection(upgrade, claim), accept)
             }

@@ -4,7 +4,7 @@ use wharf_pool::{PoolName, Registry, ScopeLimits};
 use super::*;
 use crate::connection::HttpConnection;
 use crate::protocol::Protocol;
-use crate::settings::ProtocolSettings;
+use crate::settings::{ProtocolSettings, WebSocketSettings};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -14,7 +14,12 @@ fn at(seconds: u32) -> Timestamp {
 
 /// A session whose handshake has been answered.
 fn opened() -> Session {
-    let config: PoolConfig<ProtocolSettings> = Protocol::WebSocket.defaults();
+    opened_with(WebSocketSettings::default())
+}
+
+fn opened_with(settings: WebSocketSettings) -> Session {
+    let mut config: PoolConfig<ProtocolSettings> = Protocol::WebSocket.defaults();
+    config.protocol = settings.into();
     let registry = Registry::<HttpConnection>::new(ScopeLimits::default());
     let name: PoolName = "test/websocket".parse().unwrap();
     let pool = registry.get_or_create(&name, config).unwrap();
@@ -41,8 +46,11 @@ fn what_is_waited_for_follows_from_what_was_said() {
     assert_eq!(due(&session), (Wait::Sign, 65));
     assert!(session.waits().is_more_than(Waits::default()));
     // Pings keep it alive, and bring no message to its end.
-    session.settings.ping_interval = None;
-    session.received(b"\x81\0\0\0\0", at(40));
+    let mut session = opened_with(WebSocketSettings {
+        ping_interval: None,
+        ..WebSocketSettings::default()
+    });
+    session.received(b"\x82\x81\0\0\0\0", at(40));
     assert_eq!(due(&session), (Wait::Peer, 100));
     session.received(b"x", at(99));
     assert_eq!(due(&session), (Wait::NextRequest, 99 + 3600));

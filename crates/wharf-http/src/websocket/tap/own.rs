@@ -14,8 +14,8 @@ use crate::websocket::session::Waiting;
 impl Tap {
     /// From now on the handler sends messages, and no bytes.
     pub(crate) fn adopt(&mut self) {
-        let settings = &self.session.settings;
-        let queue = SendQueue::new(settings.send_queue, settings.slow_consumer);
+        let settings = self.session.settings.own();
+        let queue = SendQueue::new(settings.send_queue.get(), settings.slow_consumer);
         self.outgoing = Some(Box::new(Outgoing::new(queue)));
     }
 
