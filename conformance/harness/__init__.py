@@ -2,10 +2,12 @@
 
 from .autobahn import autobahn
 from .browser import Browser
+from .elsewhere import Elsewhere
 from .events import Events
 from .h2 import H2, Code, Setting
 from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of, sockets_to
 from .load import Sampler, connect_many, in_threads
+from .memory_limit import MemoryLimit
 from .metrics import Metrics
 from .node import node, node_command, node_modules
 from .once import once
@@ -21,8 +23,10 @@ __all__ = [
     "Browser",
     "Closed",
     "Code",
+    "Elsewhere",
     "Events",
     "H2",
+    "MemoryLimit",
     "Metrics",
     "Peer",
     "Probe",

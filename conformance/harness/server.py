@@ -45,16 +45,19 @@ class Server:
 
     `pool` are the keys of `[listener.pools.http]`, `pools` those of other protocols by their name,
     `listener` those of the listener "web" itself; `server`, `limits`, `log` and `admin` are the
-    sections of these names. `more` is put at the end.
+    sections of these names. `more` is put at the end. It listens on an address of `host`, and may
+    have so many `descriptors`, and a `memory` of so much (a `MemoryLimit`).
     """
 
     def __init__(self, folder, pool=None, *, pools=None, listener=None, server=None, limits=None,
-                 log=None, admin=None, more="", descriptors=None, may_panic=False):
+                 log=None, admin=None, more="", host="127.0.0.1", descriptors=None, memory=None,
+                 may_panic=False):
         self.folder = Path(folder)
         self.parts = {"server": server or {}, "limits": limits or {}, "log": log or {}}
         self.pools = ({"http": pool} if pool else {}) | (pools or {})
         self.listener, self.admin_part = listener or {}, admin or {}
-        self.more, self.descriptors, self.may_panic = more, descriptors, may_panic
+        self.more, self.host, self.may_panic = more, host, may_panic
+        self.descriptors, self.memory = descriptors, memory
         self.process = None
         self.expected_code = None
 
@@ -219,7 +222,7 @@ class Server:
     # The start.
 
     def _start(self):
-        self.address = ("127.0.0.1", free_port())
+        self.address = (self.host, free_port(self.host))
         self.admin = ("127.0.0.1", free_port())
         self.file = self.folder / "wharf.toml"
         self.file.write_text(self.text())
@@ -228,7 +231,7 @@ class Server:
             self.process = subprocess.Popen(
                 [binary(), "serve", "--config", self.file],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.folder,
-                preexec_fn=self._limit if self.descriptors else None,
+                preexec_fn=self._limit if self.descriptors or self.memory else None,
             )
         try:
             assert eventually(self._is_ready, 10.0), f"not ready: {self.tail()}"
@@ -238,7 +241,10 @@ class Server:
             raise
 
     def _limit(self):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
+        if self.descriptors:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
+        if self.memory:
+            self.memory.enter()
 
     def _is_ready(self):
         if self.process.poll() is not None:
