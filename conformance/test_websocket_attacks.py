@@ -193,6 +193,25 @@ def test_a_slow_consumer_costs_a_thousand_others_nothing(serve_ws, policy):
         slow.close()
 
 
+# Those who say nothing.
+
+
+@pytest.mark.heavy
+@pytest.mark.xfail(reason="the demo's sessions are axum's, whose codec keeps its buffers", strict=True)
+def test_an_idle_session_costs_five_kilobytes_at_most(serve_ws):
+    count = 2000
+    with serve_ws() as server, ExitStack() as peers:
+        before = warm(server)
+        for _ in range(count):
+            peer = peers.enter_context(Ws(server.address))
+            peer.say(TEXT, b"hello")
+            assert peer.hear() == (TEXT, b"hello")
+        assert server.active() == count
+        time.sleep(2)
+        each = (resident_bytes(server.pid) - before) / count
+        assert each <= 5000, f"{each:.0f} bytes each"
+
+
 # Those who are gone.
 
 

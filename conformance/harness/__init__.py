@@ -17,6 +17,7 @@ from .server import Server, StartFailed, binary, free_port
 from .tls import Authority, TlsPeer, serial_of, tls_client
 from .wait import eventually
 from .ws import Ws
+from .ws_stream import WsStream
 
 __all__ = [
     "Authority",
@@ -37,6 +38,7 @@ __all__ = [
     "StartFailed",
     "TlsPeer",
     "Ws",
+    "WsStream",
     "autobahn",
     "binary",
     "connect_many",
