@@ -9,13 +9,8 @@ use std::time::Duration;
 ///
 /// The salt keeps decisions about one connection apart: its age and its goodbye are not both early.
 /// The mixing is the finalizer of `SplitMix64` (Steele, Lea and Flood, OOPSLA 2014, figure 15).
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "53 bits are exactly what an f64 holds"
-)]
 pub fn spread(seed: u64, salt: u64) -> f64 {
-    const TWO_TO_53: f64 = 9_007_199_254_740_992.0;
-    (mix(seed ^ mix(salt)) >> 11) as f64 / TWO_TO_53
+    unit(mix(seed ^ mix(salt)))
 }
 
 /// `base` moved by at most `fraction` of itself in either direction: 0.1 is ±10 %.
@@ -43,8 +38,21 @@ pub fn offset(window: Duration, seed: u64) -> Duration {
 const AGE: u64 = 1;
 const GOODBYE: u64 = 2;
 
-const fn mix(seed: u64) -> u64 {
-    let z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+/// What the state of `SplitMix64` grows by.
+pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The upper 53 bits as a number in `[0, 1)`.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "53 bits are exactly what an f64 holds"
+)]
+pub(crate) fn unit(bits: u64) -> f64 {
+    const TWO_TO_53: f64 = 9_007_199_254_740_992.0;
+    (bits >> 11) as f64 / TWO_TO_53
+}
+
+pub(crate) const fn mix(seed: u64) -> u64 {
+    let z = seed.wrapping_add(GOLDEN);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

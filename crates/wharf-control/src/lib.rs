@@ -1,11 +1,13 @@
 //! The decisions of wharf, without anything that would have to be waited for.
 //!
 //! **Responsible for:** how healthy a pool is, which connection to give up when it is full, how
-//! fast is too slow, how often is too often, when to try again, and how to spread what must not all
-//! happen at once. Each is a plain value with plain methods, a few arithmetic operations each.
+//! fast is too slow, how often is too often, when to try again, how to spread what must not all
+//! happen at once, and what a client of several servers decides ([`upstream`]). Each is a plain value
+//! with plain methods, a few arithmetic operations each.
 //!
 //! **Refuses to know:** IO, tokio, clocks, protocols, configuration files. `now` is always an
-//! argument, a [`Timestamp`]; nothing here depends on anything but the standard library.
+//! argument, a [`Timestamp`], and so is chance, a [`Random`]; nothing here depends on anything but the
+//! standard library.
 //!
 //! **Start reading** at [`Timestamp`], then [`HealthMachine`] (the seed's four states) and
 //! [`victims`] (which connection makes room); the rest are small and stand alone.
@@ -16,10 +18,13 @@ mod data_rate;
 mod deadline;
 mod health;
 mod jitter;
+mod random;
 mod rate;
 mod ratio;
 mod reclaim;
+mod rounding;
 mod time;
+pub mod upstream;
 mod window;
 
 pub use accept_error::AcceptError;
@@ -31,6 +36,7 @@ pub use health::{
     HealthWindow, UnavailableCause,
 };
 pub use jitter::{jittered, offset, spread};
+pub use random::Random;
 pub use rate::TokenBucket;
 pub use ratio::SlidingRatio;
 pub use reclaim::{
