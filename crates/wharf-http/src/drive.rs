@@ -20,12 +20,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use wharf_control::{Deadline, jittered};
-use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, TICK, Timestamp, Tracked};
+use wharf_pool::config::Limit;
+use wharf_pool::{
+    CloseReason, Command, ConnectionHandle, DryRunReason, Pool, TICK, Timestamp, Tracked,
+};
 
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
 use crate::transport::Transport;
+use crate::waits::limit_of;
 use conversation::{Conversation, End, Judgement, Look};
 use goodbye::Goodbye;
 use version::{Opened, Spoken, Version};
@@ -204,6 +208,9 @@ impl<'a> Driver<'a> {
         let past = |at: Timestamp| at.after(TICK) <= now;
         let age = self.age_deadline(facts.max_age);
         if age.is_some_and(past) {
+            if self.rehearses(talk, Some((Limit::MaxAge, DryRunReason::MaxAge))) {
+                return Judgement::PollAgain;
+            }
             return Judgement::Finish(CloseReason::MaxAge);
         }
         let parting = match &mut self.goodbye {
@@ -220,6 +227,9 @@ impl<'a> Driver<'a> {
             return Judgement::End(talk.part(end));
         }
         if let Some(due) = facts.deadline.filter(|deadline| past(deadline.at)) {
+            if self.rehearses(talk, limit_of(due.wait)) {
+                return Judgement::PollAgain;
+            }
             let judgement = talk.over(due.wait);
             if is_news(&judgement, asked) {
                 return judgement;
@@ -240,6 +250,19 @@ impl<'a> Driver<'a> {
             self.handle.set_deadline(next);
         }
         Judgement::Wait
+    }
+
+    /// Whether the limit that is over is on a dry run: then that is told, and nothing else happens.
+    fn rehearses<C: Conversation>(
+        &self,
+        talk: &mut C,
+        limit: Option<(Limit, DryRunReason)>,
+    ) -> bool {
+        let rehearsed = limit.filter(|(limit, _)| talk.rehearse(*limit));
+        if let Some((_, reason)) = rehearsed {
+            self.handle.would_close(reason);
+        }
+        rehearsed.is_some()
     }
 
     /// When the connection is asked to finish for its age; never, once it has been asked.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wharf_pool::config::Limit;
+
 use crate::connection::HttpConnection;
 use crate::protocol::Protocol;
 
@@ -47,6 +49,12 @@ impl Pools {
             .map(|pool| pool.config().common.connection_timeout)
             .min()
             .unwrap_or_default()
+    }
+
+    /// Whether that is only told of, in all of them.
+    pub(crate) fn rehearse_connection_timeout(&self, tls: bool) -> bool {
+        let dry_run = |pool: &Pool| pool.config().common.dry_run.has(Limit::ConnectionTimeout);
+        self.entries(tls).all(dry_run)
     }
 
     /// How long a TLS handshake may take, by the same rule.

@@ -2,10 +2,12 @@
 //! streams have in common. No clock, no IO: `now` is an argument.
 
 mod receiving;
+mod rehearsal;
 mod reply;
 mod sending;
 
 pub(crate) use receiving::Receiving;
+pub(crate) use rehearsal::limit_of;
 pub(crate) use reply::Reply;
 pub(crate) use sending::{Sending, taken_by_peer};
 
@@ -13,7 +15,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use wharf_control::MinDataRate;
-use wharf_pool::config::CommonSettings;
+use wharf_pool::config::{CommonSettings, DryRun};
 
 /// A peer may be slower than `min_data_rate` for so long in all (Kestrel's and IIS's number).
 const RATE_GRACE: Duration = Duration::from_secs(5);
@@ -27,6 +29,8 @@ pub(crate) struct Timeouts {
     pub(crate) keep_alive: Duration,
     pub(crate) stream_idle: Option<Duration>,
     pub(crate) min_rate: Option<MinDataRate>,
+    /// Which of the pool's limits are only told of.
+    pub(crate) dry_run: DryRun,
 }
 
 impl Timeouts {
@@ -45,6 +49,7 @@ impl Timeouts {
             keep_alive: common.keep_alive_timeout,
             stream_idle: common.stream_idle_timeout,
             min_rate,
+            dry_run: common.dry_run,
         }
     }
 }

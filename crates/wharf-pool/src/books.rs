@@ -12,6 +12,7 @@ mod account;
 mod flow;
 mod ledger;
 mod path;
+mod rehearsed;
 mod tally;
 
 use std::net::IpAddr;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use slab::Slab;
 use wharf_control::Timestamp;
 
+use crate::config::Limit;
 use crate::source::SourceKey;
 use crate::{CloseReason, ConnId, RejectReason};
 pub(crate) use account::AccountId;
@@ -124,6 +126,7 @@ impl Books {
         let innermost = self.ledger(path.innermost());
         innermost.detecting += u32::from(path.is_detecting());
         innermost.flow.accepted += 1;
+        self.rehearse_limits(path.scopes(), path.innermost());
         self.opened += 1;
         let account = self.accounts.open(Account { path, source });
         Ok((ConnId::new(self.opened), account))
@@ -211,6 +214,7 @@ impl Books {
         target.reserved -= 1;
         target.active += 1;
         target.flow.accepted += 1;
+        self.rehearse_limits(&[to], to);
     }
 
     /// Whether a newcomer from `address` would be kept out by a rate or by what its source holds.
@@ -267,17 +271,23 @@ impl Books {
         self.check_rates(scopes, address, now)?;
         let source = SourceKey::of(address);
         // Counted first and judged by the count: to look before would be one more search.
-        let mut shares = true;
+        let (mut shares, mut over) = (true, [false; 2]);
         for scope in scopes {
             let ledger = self.ledger(*scope);
-            shares &= ledger.charge(source) || ledger.exempts(address);
+            let within = ledger.charge(source) || ledger.exempts(address);
+            let objects = !within && ledger.rehearses(Limit::MaxConnectionsPerIp);
+            shares &= within || objects;
+            over[0] |= objects;
         }
         if !shares {
             self.forgive(scopes, Some(source));
             return Err(RejectReason::IpLimit);
         }
         for scope in scopes {
-            self.ledger(*scope).take_token(address, now);
+            over[1] |= !self.ledger(*scope).take_token(address, now);
+        }
+        if over.contains(&true) {
+            self.rehearse_source(scopes, over);
         }
         Ok(Some(source))
     }

@@ -5,10 +5,12 @@
 //! documentation and the moment at which a change takes effect all come from there. This module
 //! knows no file format: a reader of one turns what is written into [`Value`]s.
 
+mod dry_run;
 mod settings;
 mod units;
 mod value;
 
+pub use dry_run::{AdmissionDryRun, DryRun, Limit};
 pub use settings::{Applies, Change, Difference, Key, Patch, SetError, Settings};
 pub use units::{ByteRate, ByteSize, Count, PerSecond};
 pub use value::{BadValue, Setting, Value};
@@ -28,6 +30,9 @@ crate::settings! {
         accept_rate: Option<PerSecond> = None, Now;
         /// Address ranges that `max_connections_per_ip` and `accept_rate` do not apply to.
         exempt: Vec<Cidr> = Vec::new(), Now;
+        /// Which of the limits here are only counted and told: `wharf_dry_run_total` and the events
+        /// `would_reject` and `would_close` say what they would have done.
+        dry_run: DryRun = DryRun::default(), Now;
         /// What happens to a newcomer while the pool is full.
         when_full: WhenFull = WhenFull::Reclaim, Now;
         /// With `when_full = "wait"`: how long newcomers may wait in the kernel's backlog before

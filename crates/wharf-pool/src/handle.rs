@@ -15,7 +15,9 @@ use crate::move_reservation::MoveReservation;
 use crate::pool::Pool;
 use crate::request::RequestGuard;
 use crate::slot::Held;
-use crate::{CloseReason, Command, ConnId, Control, ListenerName, Phase, RejectReason, TICK};
+use crate::{
+    CloseReason, Command, ConnId, Control, DryRunReason, ListenerName, Phase, RejectReason, TICK,
+};
 
 /// The longest user agent that is kept.
 const USER_AGENT_BYTES: usize = 256;
@@ -145,6 +147,13 @@ impl<C: Connection> ConnectionHandle<C> {
     /// Decides for which reason it ends. The first decision holds; returns whether this was it.
     pub fn conclude(&self, reason: CloseReason) -> bool {
         self.entry.conclude(reason)
+    }
+
+    /// Notes what a limit that is on a dry run would have done to it: counted and told with its pool,
+    /// or with its listener while it is not known what it speaks.
+    pub fn would_close(&self, reason: DryRunReason) {
+        let scope = self.entry.membership().slot.place.path().innermost();
+        self.entry.shared.books().rehearse(scope, reason);
     }
 
     /// Sets the time at which the coarse wheel wakes the connection's task, [`Timestamp::MAX`] for

@@ -84,7 +84,7 @@ pub use metrics::{Metrics, Outcome};
 pub use move_reservation::MoveReservation;
 pub use names::{InvalidName, ListenerName, PoolName};
 pub use pool::{Health, Pool};
-pub use reason::{CloseReason, RejectReason};
+pub use reason::{CloseReason, DryRunReason, RejectReason};
 pub use registry::{Registry, RegistryError, ServingState};
 pub use request::RequestGuard;
 pub use shared::Clock;

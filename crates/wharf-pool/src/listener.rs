@@ -15,7 +15,7 @@ use crate::place::Place;
 use crate::pool::Pool;
 use crate::shared::Shared;
 use crate::slot::Slot;
-use crate::{CloseReason, ListenerName, RejectReason, reclaim};
+use crate::{CloseReason, DryRunReason, ListenerName, RejectReason, reclaim};
 
 /// The accounting side of a listener: its limits, and the pools that its connections lead to.
 /// Cheap to clone.
@@ -102,6 +102,17 @@ impl<C: Connection> Listener<C> {
             .closed_by_reason()
     }
 
+    /// What limits on a dry run would have done to connections before it was known what they speak,
+    /// since start; every reason is there.
+    pub fn dry_run_by_reason(&self) -> Vec<(DryRunReason, u64)> {
+        self.inner.shared.books().rehearsed(self.inner.scope)
+    }
+
+    /// Tells what is new of that.
+    pub(crate) fn tell_rehearsed(&self) {
+        self.inner.shared.tell_rehearsed(self.inner.scope, None);
+    }
+
     /// The limits in force.
     pub fn limits(&self) -> ScopeLimits {
         self.inner.shared.books().limits(self.inner.scope).clone()
@@ -111,12 +122,18 @@ impl<C: Connection> Listener<C> {
     /// to leave.
     pub fn update_limits(&self, limits: ScopeLimits) {
         let shared = &self.inner.shared;
-        let limit = limits.max_connections.map(crate::config::Count::get);
+        let limit = limits.in_force();
         shared
             .books()
             .set_limits(self.inner.scope, limits, shared.clock.now());
         shared.tell_freed();
         reclaim::shrink(shared, |place| place.is_at(&self.inner), limit);
+    }
+
+    /// Asks those to leave who have become idle while it holds more than it may.
+    pub(crate) fn shrink_on(&self) {
+        let (shared, scope) = (&self.inner.shared, self.inner.scope);
+        reclaim::shrink_on(shared, scope, |place| place.is_at(&self.inner));
     }
 
     /// Notes whether the listener can accept at all: one that cannot makes its pools unavailable.

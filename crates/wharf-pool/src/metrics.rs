@@ -13,7 +13,7 @@ pub(crate) use stripes::Stripes;
 
 use std::time::Duration;
 
-use crate::{CloseReason, RejectReason};
+use crate::{CloseReason, DryRunReason, RejectReason};
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +81,8 @@ pub struct Metrics {
     pub closed_by_reason: Vec<(CloseReason, u64)>,
     /// Newcomers turned away, since start; every reason is there.
     pub rejected_by_reason: Vec<(RejectReason, u64)>,
+    /// What limits on a dry run would have done since start; every reason is there.
+    pub dry_run_by_reason: Vec<(DryRunReason, u64)>,
     /// Requests begun, since start.
     pub requests: u64,
     /// Requests ended, by outcome, since start.

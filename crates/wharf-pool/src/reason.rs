@@ -166,3 +166,47 @@ reasons! {
 }
 
 impl std::error::Error for RejectReason {}
+
+reasons! {
+    /// What a limit that is on a dry run would have done: the reason that it would have given.
+    DryRunReason {
+        /// [`RejectReason::ProcessLimit`].
+        ProcessLimit = "process_limit",
+        /// [`RejectReason::ListenerLimit`].
+        ListenerLimit = "listener_limit",
+        /// [`RejectReason::PoolLimit`].
+        PoolLimit = "pool_limit",
+        /// [`RejectReason::IpLimit`].
+        IpLimit = "ip_limit",
+        /// [`RejectReason::Rate`].
+        Rate = "rate",
+        /// [`CloseReason::ConnectionTimeout`].
+        ConnectionTimeout = "connection_timeout",
+        /// [`CloseReason::HeadersTimeout`].
+        HeadersTimeout = "headers_timeout",
+        /// [`CloseReason::RequestTimeout`].
+        RequestTimeout = "request_timeout",
+        /// [`CloseReason::Idle`].
+        Idle = "idle",
+        /// [`CloseReason::StreamIdle`].
+        StreamIdle = "stream_idle",
+        /// [`CloseReason::SlowRequest`].
+        SlowRequest = "slow_request",
+        /// [`CloseReason::SlowReader`].
+        SlowReader = "slow_reader",
+        /// [`CloseReason::MaxAge`].
+        MaxAge = "max_age",
+        /// [`CloseReason::MaxRequests`].
+        MaxRequests = "max_requests",
+    }
+}
+
+impl DryRunReason {
+    /// Whether a newcomer would have been turned away; else a connection would have ended.
+    pub const fn rejects(self) -> bool {
+        matches!(
+            self,
+            Self::ProcessLimit | Self::ListenerLimit | Self::PoolLimit | Self::IpLimit | Self::Rate
+        )
+    }
+}

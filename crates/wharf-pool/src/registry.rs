@@ -14,7 +14,7 @@ use std::time::Duration;
 use wharf_control::{Timestamp, UnavailableCause};
 
 use crate::books::{Books, Occupancy, ScopeKind, ScopeLimits};
-use crate::config::{Count, PoolConfig};
+use crate::config::PoolConfig;
 use crate::connection::Connection;
 use crate::events::{EventKind, Events};
 use crate::handle::ConnectionHandle;
@@ -38,6 +38,8 @@ struct Inner<C: Connection> {
     state: AtomicU8,
     /// The second that was judged last, and the latest tick of the one that is not over.
     judged: AtomicU64,
+    /// The fifth of a second in which those were asked last who are too many.
+    shrunk: AtomicU64,
     lag_nanos: AtomicU64,
 }
 
@@ -60,6 +62,7 @@ impl<C: Connection> Registry<C> {
                 }),
                 state: AtomicU8::new(ServingState::Starting as u8),
                 judged: AtomicU64::new(0),
+                shrunk: AtomicU64::new(0),
                 lag_nanos: AtomicU64::new(u64::MAX),
             }),
         }
@@ -306,7 +309,7 @@ impl<C: Connection> Registry<C> {
     /// reclaim are asked to leave.
     pub fn update_limits(&self, limits: ScopeLimits) {
         let shared = &self.inner.shared;
-        let limit = limits.max_connections.map(Count::get);
+        let limit = limits.in_force();
         shared
             .books()
             .set_limits(shared.process, limits, shared.clock.now());
@@ -348,6 +351,14 @@ impl<C: Connection> Registry<C> {
             .tell(|| (None, EventKind::Drain { phase }));
     }
 
+    /// Asks those to leave who have become idle where a limit was lowered.
+    fn shrink_on(&self) {
+        self.all().iter().for_each(Pool::shrink_on);
+        self.listeners().iter().for_each(Listener::shrink_on);
+        let shared = &self.inner.shared;
+        reclaim::shrink_on(shared, shared.process, |_| true);
+    }
+
     /// Moves the coarse clock to `now`, fires what is due and, once a second, judges every pool.
     /// `lag` is how late this call comes after the tick that it is for: what tasks wait for a
     /// worker. To be called by one task, about once a [`TICK`](crate::TICK).
@@ -359,6 +370,10 @@ impl<C: Connection> Registry<C> {
         // The least of a second: workers that are busy are late every time, a machine that stumbles
         // is late once.
         let lag = inner.lag_nanos.fetch_min(lag, Ordering::Relaxed).min(lag);
+        let fifth = now.as_nanos() / SHRINK_EVERY;
+        if inner.shrunk.fetch_max(fifth, Ordering::Relaxed) < fifth {
+            self.shrink_on();
+        }
         let second = now.as_nanos() / 1_000_000_000;
         if inner.judged.fetch_max(second, Ordering::Relaxed) < second {
             inner.lag_nanos.store(u64::MAX, Ordering::Relaxed);
@@ -373,9 +388,13 @@ impl<C: Connection> Registry<C> {
             self.all()
                 .iter()
                 .for_each(|pool| pool.judge(now, surroundings));
+            self.listeners().iter().for_each(Listener::tell_rehearsed);
         }
     }
 }
+
+/// Nanoseconds between two looks at limits that were lowered under those who are there.
+const SHRINK_EVERY: u64 = 200_000_000;
 
 fn same_config<C: Connection>(
     pool: &Pool<C>,

@@ -81,6 +81,25 @@ impl<C: Connection> Shared<C> {
         });
     }
 
+    /// Tells what limits on a dry run would have done in a scope since this was called last.
+    pub(crate) fn tell_rehearsed(&self, scope: ScopeId, pool: Option<&PoolName>) {
+        let untold = self.books().take_untold(scope);
+        for (reason, connections) in untold {
+            let kind = if reason.rejects() {
+                EventKind::WouldReject {
+                    reason,
+                    connections,
+                }
+            } else {
+                EventKind::WouldClose {
+                    reason,
+                    connections,
+                }
+            };
+            self.tell(|| (pool.cloned(), kind));
+        }
+    }
+
     /// To be called after a slot was given back or a limit was raised.
     pub(crate) fn tell_freed(&self) {
         // Whoever waits counts itself before it looks into the books, and the slot went back to the

@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use wharf_control::{Deadline, Wait};
+use wharf_pool::config::Limit;
 use wharf_pool::{CloseReason, Pool, Timestamp};
 
 use crate::connection::HttpConnection;
@@ -23,6 +24,10 @@ pub(super) trait Conversation {
 
     /// A wait is over: what is to be done.
     fn over(&mut self, wait: Wait) -> Judgement;
+
+    /// Whether the limit is on a dry run. Then it holds no more for this connection: each is told of
+    /// once.
+    fn rehearse(&mut self, limit: Limit) -> bool;
 
     /// The time has come to tell the peer that no more requests are wanted, in protocols that can.
     fn say_goodbye(&mut self);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use wharf_control::{Deadline, Wait, earliest};
+use wharf_pool::config::Limit;
 use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, TICK};
 
 use super::conversation::{
@@ -267,6 +268,13 @@ where
             // A wait that this protocol does not know: it cannot have been asked for.
             Wait::Acknowledgement | Wait::Sign | Wait::Pong | _ => return Judgement::Wait,
         })
+    }
+
+    fn rehearse(&mut self, limit: Limit) -> bool {
+        let mut wire = self.wire.lock();
+        // What a request allows its handler is no limit of the pool's.
+        let own = limit == Limit::RequestTimeout && !wire.exchange.owes_as_configured();
+        !own && wire.settings.rehearse(limit)
     }
 
     /// Each answer says it from now on: the service sees the command.

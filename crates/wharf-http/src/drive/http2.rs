@@ -13,7 +13,10 @@ use http::{Request, StatusCode};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use wharf_control::{Deadline, Wait, earliest};
-use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, RejectReason, Timestamp};
+use wharf_pool::config::Limit;
+use wharf_pool::{
+    CloseReason, Command, ConnectionHandle, DryRunReason, Pool, RejectReason, Timestamp,
+};
 
 use super::conversation::{Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing};
 use super::version::Opened;
@@ -197,9 +200,13 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
             .spawn(serve_stream(call, &settings, request, respond));
         if settings
             .max_requests
-            .is_some_and(|most| self.handle.requests() >= most)
+            .is_some_and(|most| self.handle.requests() >= u64::from(most.get()))
         {
-            self.handle.begin_close(CloseReason::MaxRequests);
+            if self.rehearse(Limit::MaxRequests) {
+                self.handle.would_close(DryRunReason::MaxRequests);
+            } else {
+                self.handle.begin_close(CloseReason::MaxRequests);
+            }
         }
     }
 
@@ -455,9 +462,15 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
             }
             Wait::NextRequest => Judgement::Finish(CloseReason::Idle),
             Wait::Response => {
-                let timeouts = self.wire.lock().settings.timeouts;
+                let mut timeouts = self.wire.lock().settings.timeouts;
                 let held = self.window.has_held_up();
-                self.streams.look(&timeouts, held, now);
+                let rehearsed = self.streams.look(&mut timeouts, held, now);
+                if !rehearsed.is_empty() {
+                    self.wire.lock().settings.timeouts = timeouts;
+                }
+                for reason in rehearsed {
+                    self.handle.would_close(reason);
+                }
                 Judgement::PollAgain
             }
             Wait::Sign => {
@@ -474,6 +487,11 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
             // A wait that this protocol does not know: it cannot have been asked for.
             Wait::BodyRate | Wait::Rest | _ => Judgement::Wait,
         }
+    }
+
+    fn rehearse(&mut self, limit: Limit) -> bool {
+        // Handlers are looked at one by one, with the streams.
+        limit != Limit::RequestTimeout && self.wire.lock().settings.rehearse(limit)
     }
 
     fn say_goodbye(&mut self) {

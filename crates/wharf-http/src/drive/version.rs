@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wharf_pool::config::WhenFull;
-use wharf_pool::{CloseReason, ConnectionHandle, Pool, RejectReason, Tracked};
+use wharf_pool::{
+    CloseReason, ConnectionHandle, DryRunReason, Pool, RejectReason, Timestamp, Tracked,
+};
 
 use super::conversation::{Answer, LINGER, LastWord};
 use super::{farewell, http2};
@@ -127,16 +129,17 @@ async fn plain<T: Transport>(
     let handle = io.handle().clone();
     let version = match (shared.pools.http1(false), shared.pools.http2()) {
         (Some(_), Some(_)) => {
+            let late = CloseReason::ConnectionTimeout;
             let limit = handle.opened().after(shared.connection_timeout());
             let looking = look(&mut io, &mut early);
-            within(
-                &handle,
-                shared,
-                limit,
-                CloseReason::ConnectionTimeout,
-                looking,
-            )
-            .await
+            let known = within(&handle, shared, limit, late, looking).await;
+            if known == Err(late) && shared.pools.rehearse_connection_timeout(false) {
+                handle.would_close(DryRunReason::ConnectionTimeout);
+                let looking = look(&mut io, &mut early);
+                within(&handle, shared, Timestamp::MAX, late, looking).await
+            } else {
+                known
+            }
         }
         (None, Some(_)) => Ok(Version::Http2),
         (_, None) => Ok(Version::Http1),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 use wharf_control::{Wait, earliest};
+use wharf_pool::config::Limit;
 use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool};
 
 use super::conversation::{Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing};
@@ -180,6 +181,12 @@ impl<T: Transport> Conversation for Talk<'_, T> {
             | Wait::Rest
             | _ => Judgement::Wait,
         }
+    }
+
+    fn rehearse(&mut self, limit: Limit) -> bool {
+        let mut wire = self.wire.lock();
+        wire.session()
+            .is_some_and(|(tap, _)| tap.session.settings.rehearse(limit))
     }
 
     fn say_goodbye(&mut self) {

@@ -118,6 +118,11 @@ impl Exchange {
         self.response.is_expired()
     }
 
+    /// Whether the handler owes for as long as its pool says.
+    pub(crate) fn owes_as_configured(&self) -> bool {
+        self.response.is_configured()
+    }
+
     /// Whether something of an answer has been handed over and not all of it has gone out: what is
     /// said now would be read as a part of it.
     pub(crate) fn is_responding(&self) -> bool {

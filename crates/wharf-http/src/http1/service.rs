@@ -16,7 +16,8 @@ use http_body::Body;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower::util::Oneshot;
-use wharf_pool::CloseReason;
+use wharf_pool::config::Limit;
+use wharf_pool::{CloseReason, DryRunReason};
 
 use super::answering::Answering;
 use super::body::ResponseBody;
@@ -53,7 +54,11 @@ where
             let mut wire = self.wire.lock();
             wire.exchange.called(now);
             let most = wire.settings.max_requests;
-            let last = most.is_some_and(|most| served >= most);
+            let mut last = most.is_some_and(|most| served >= u64::from(most.get()));
+            if last && wire.settings.rehearse(Limit::MaxRequests) {
+                handle.would_close(DryRunReason::MaxRequests);
+                last = false;
+            }
             (last, wire.asks_for_upgrade())
         };
         if served == 1

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wharf_pool::Pool;
-use wharf_pool::config::{ByteSize, Count};
+use wharf_pool::config::{ByteSize, Count, Limit};
 
 use super::head::HeadLimits;
 use crate::connection::HttpConnection;
@@ -18,10 +18,22 @@ pub(crate) struct Settings {
     pub(crate) timeouts: Timeouts,
     pub(crate) max_age: Option<Duration>,
     pub(crate) max_age_grace: Duration,
-    pub(crate) max_requests: Option<u64>,
+    pub(crate) max_requests: Option<Count>,
 }
 
 impl Settings {
+    /// Whether the limit is on a dry run. Then it holds no more for this connection: each is told of
+    /// once.
+    pub(crate) fn rehearse(&mut self, limit: Limit) -> bool {
+        let rehearses = self.timeouts.rehearse(limit);
+        if rehearses && limit == Limit::MaxAge {
+            self.max_age = None;
+        } else if rehearses && limit == Limit::MaxRequests {
+            self.max_requests = None;
+        }
+        rehearses
+    }
+
     /// The settings in force.
     pub(crate) fn of(pool: &Pool<HttpConnection>) -> Self {
         // Read first: a change in between makes it look old, and it is read again.
@@ -34,7 +46,7 @@ impl Settings {
             timeouts: Timeouts::of(common),
             max_age: common.max_age,
             max_age_grace: common.max_age_grace,
-            max_requests: common.max_requests.map(|n| u64::from(Count::get(n))),
+            max_requests: common.max_requests,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use h2::server::Builder;
 use wharf_pool::Pool;
-use wharf_pool::config::{ByteSize, Count};
+use wharf_pool::config::{ByteSize, Count, Limit};
 
 use crate::connection::HttpConnection;
 use crate::grpc::MessageLimits;
@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     pub(crate) generation: u64,
     pub(crate) timeouts: Timeouts,
     pub(crate) max_age: Option<Duration>,
-    pub(crate) max_requests: Option<u64>,
+    pub(crate) max_requests: Option<Count>,
     pub(crate) requests: RequestLimits,
     pub(crate) calls: CallLimits,
     pub(crate) ping: Ping,
@@ -76,6 +76,18 @@ pub(crate) struct Ping {
 }
 
 impl Settings {
+    /// Whether the limit is on a dry run. Then it holds no more for this connection: each is told of
+    /// once.
+    pub(crate) fn rehearse(&mut self, limit: Limit) -> bool {
+        let rehearses = self.timeouts.rehearse(limit);
+        if rehearses && limit == Limit::MaxAge {
+            self.max_age = None;
+        } else if rehearses && limit == Limit::MaxRequests {
+            self.max_requests = None;
+        }
+        rehearses
+    }
+
     /// The settings in force in `pool`; what that pool's protocol does not have is as in `http2`.
     pub(crate) fn of(pool: &Pool<HttpConnection>, wire: &Http2Settings) -> Self {
         // Read first: a change in between makes it look old, and it is read again.
@@ -111,7 +123,7 @@ impl Settings {
             generation,
             timeouts,
             max_age: common.max_age,
-            max_requests: common.max_requests.map(|n| u64::from(Count::get(n))),
+            max_requests: common.max_requests,
             requests: RequestLimits {
                 headers: http2.max_headers.get() as usize,
                 target: http2.max_target.as_usize(),

@@ -169,6 +169,12 @@ impl Stream {
         ])
     }
 
+    /// Whether the handler owes for as long as its pool says, and not by a limit of its request or
+    /// call.
+    pub(super) fn owes_as_configured(&self) -> bool {
+        self.facts().reply.is_configured()
+    }
+
     /// A wait is over: the handler, or the call, is told to end, or the stream ends.
     pub(super) fn over(&self, wait: Wait, now: Timestamp) {
         if wait != Wait::Response {

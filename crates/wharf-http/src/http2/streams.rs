@@ -6,11 +6,12 @@ use std::time::Duration;
 use h2::Reason;
 use slab::Slab;
 use wharf_control::{Deadline, Timestamp};
-use wharf_pool::TICK;
+use wharf_pool::config::Limit;
+use wharf_pool::{DryRunReason, TICK};
 
 use super::request::Kind;
 use super::stream::Stream;
-use crate::waits::Timeouts;
+use crate::waits::{Timeouts, limit_of};
 
 /// The streams of one connection that are in flight.
 ///
@@ -104,7 +105,14 @@ impl Streams {
 
     /// Looks at every stream, and ends what has taken too long. `held` is whether the connection as a
     /// whole was held up since the last look: then no stream is to blame for what it could not send.
-    pub(crate) fn look(&self, limits: &Timeouts, held: bool, now: Timestamp) {
+    /// Returns what limits on a dry run would have done; they do not hold any more then.
+    pub(crate) fn look(
+        &self,
+        limits: &mut Timeouts,
+        held: bool,
+        now: Timestamp,
+    ) -> Vec<DryRunReason> {
+        let mut rehearsed = Vec::new();
         let live: Vec<_> = {
             let mut inner = self.inner();
             // First, so that what comes up meanwhile can only make it earlier.
@@ -116,13 +124,22 @@ impl Streams {
                 stream.excuse(now);
             }
             let due = |deadline: &Deadline| deadline.at.after(TICK) <= now;
-            if let Some(deadline) = stream.deadline(limits).filter(due) {
-                stream.over(deadline.wait, now);
+            while let Some(deadline) = stream.deadline(limits).filter(due) {
+                let bound = limit_of(deadline.wait).filter(|(limit, _)| {
+                    let own = *limit == Limit::RequestTimeout && !stream.owes_as_configured();
+                    !own && limits.rehearse(*limit)
+                });
+                let Some((_, reason)) = bound else {
+                    stream.over(deadline.wait, now);
+                    break;
+                };
+                rehearsed.push(reason);
             }
             if let Some(deadline) = stream.deadline(limits) {
                 self.look_by(deadline.at);
             }
         }
+        rehearsed
     }
 
     /// Ends all of them.

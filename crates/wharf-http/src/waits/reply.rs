@@ -66,6 +66,17 @@ impl Reply {
         matches!(self, Self::Owed { expired: true, .. })
     }
 
+    /// Whether the handler owes for as long as its pool says, and not by a limit of its own.
+    pub(crate) fn is_configured(&self) -> bool {
+        matches!(
+            self,
+            Self::Owed {
+                limit: Limit::Configured,
+                ..
+            }
+        )
+    }
+
     /// Whether its head has been handed over.
     pub(crate) fn is_started(&self) -> bool {
         matches!(self, Self::Started)

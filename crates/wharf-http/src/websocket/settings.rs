@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use wharf_pool::Pool;
-use wharf_pool::config::PoolConfig;
+use wharf_pool::config::{DryRun, Limit, PoolConfig};
 
 use super::meter::Limits;
 use crate::connection::HttpConnection;
@@ -19,17 +19,33 @@ pub(crate) struct Settings {
     config: Arc<PoolConfig<ProtocolSettings>>,
     /// Whether the handler has agreed on an extension.
     extensions: bool,
+    /// The limits on a dry run that have not been told of.
+    dry_run: DryRun,
 }
 
 impl Settings {
     /// The settings in force; `extensions` is whether the handler has agreed on one.
     pub(crate) fn of(pool: &Pool<HttpConnection>, extensions: bool) -> Self {
+        // Read first: a change in between makes it look old, and it is read again.
+        let generation = pool.generation();
+        let config = pool.config();
         Self {
-            // Read first: a change in between makes it look old, and it is read again.
-            generation: pool.generation(),
-            config: pool.config(),
+            generation,
+            dry_run: config.common.dry_run,
+            config,
             extensions,
         }
+    }
+
+    /// Whether the limit is on a dry run. Then it holds no more for this session: each is told of
+    /// once.
+    pub(crate) fn rehearse(&mut self, limit: Limit) -> bool {
+        self.dry_run.end(limit)
+    }
+
+    /// Whether the limit was on a dry run and has been told of.
+    fn is_lifted(&self, limit: Limit) -> bool {
+        self.config.common.dry_run.has(limit) && !self.dry_run.has(limit)
     }
 
     /// The settings in force now.
@@ -68,11 +84,13 @@ impl Settings {
         let mut timeouts = Timeouts::of(&self.config.common);
         // A quiet session is no slow one.
         timeouts.min_rate = None;
+        timeouts.lift_all(|limit| self.is_lifted(limit));
         timeouts
     }
 
     /// The longest life of a session.
     pub(crate) fn max_age(&self) -> Option<Duration> {
-        self.config.common.max_age
+        let max_age = self.config.common.max_age;
+        max_age.filter(|_| !self.is_lifted(Limit::MaxAge))
     }
 }

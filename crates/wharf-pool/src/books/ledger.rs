@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use wharf_control::{Timestamp, TokenBucket};
 
 use super::flow::Flow;
+use super::rehearsed::Rehearsed;
 use super::tally::Tally;
-use crate::config::{Count, PerSecond};
+use crate::config::{Count, DryRun, Limit, PerSecond};
 use crate::source::SourceKey;
-use crate::{Cidr, RejectReason};
+use crate::{Cidr, DryRunReason, RejectReason};
 
 /// The limits of one scope: the process, a listener or a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,16 @@ pub struct ScopeLimits {
     pub accept_rate: Option<PerSecond>,
     /// Ranges that the limit per source and the rate do not apply to.
     pub exempt: Vec<Cidr>,
+    /// Which of the limits are only counted and told.
+    pub dry_run: DryRun,
+}
+
+impl ScopeLimits {
+    /// How many connections the scope may hold; a limit on a dry run is none.
+    pub(crate) fn in_force(&self) -> Option<u32> {
+        let limit = self.max_connections?;
+        (!self.dry_run.has(Limit::MaxConnections)).then_some(limit.get())
+    }
 }
 
 impl From<Count> for ScopeLimits {
@@ -44,7 +55,7 @@ pub struct Occupancy {
     pub reserved: u32,
     /// Of the active ones, those of which it is not yet known what they speak.
     pub detecting: u32,
-    /// The limit in force, if the scope has one.
+    /// The limit in force, if the scope has one; one on a dry run is not in force.
     pub limit: Option<u32>,
 }
 
@@ -69,6 +80,8 @@ pub(super) struct Ledger {
     pub(super) detecting: u32,
     /// Of a listener: of those that it has in detection.
     pub(super) flow: Flow,
+    /// What limits on a dry run would have done to those who came here, whosever limits they are.
+    pub(super) rehearsed: Rehearsed,
 }
 
 impl Ledger {
@@ -86,6 +99,7 @@ impl Ledger {
             reserved: 0,
             detecting: 0,
             flow: Flow::default(),
+            rehearsed: Rehearsed::default(),
         }
     }
 
@@ -118,7 +132,7 @@ impl Ledger {
             ref limits,
             ..
         } = *self;
-        let limit = limits.max_connections.map(Count::get);
+        let limit = limits.in_force();
         Occupancy {
             active,
             reserved,
@@ -129,8 +143,8 @@ impl Ledger {
 
     /// Whether one more would fit in.
     pub(super) fn room(&self) -> Result<(), RejectReason> {
-        match self.limits.max_connections {
-            Some(limit) if self.active + self.reserved >= limit.get() => Err(match self.kind {
+        match self.limits.in_force() {
+            Some(limit) if self.active + self.reserved >= limit => Err(match self.kind {
                 ScopeKind::Process => RejectReason::ProcessLimit,
                 ScopeKind::Listener => RejectReason::ListenerLimit,
                 ScopeKind::Pool => RejectReason::PoolLimit,
@@ -139,26 +153,52 @@ impl Ledger {
         }
     }
 
-    /// Whether the rate lets one in from `address`. Takes nothing.
-    pub(super) fn has_token(&self, address: IpAddr, now: Timestamp) -> bool {
-        self.bucket
-            .is_none_or(|mut bucket| bucket.try_take(now).is_ok() || self.exempts(address))
+    /// What a limit on a dry run has against the connection that has just come in, beyond what
+    /// [`Ledger::take_token`] and the count of its source say.
+    pub(super) fn objects(&self) -> Option<DryRunReason> {
+        let limit = self.limits.max_connections?.get();
+        let over = self.active > limit && self.limits.dry_run.has(Limit::MaxConnections);
+        over.then_some(match self.kind {
+            ScopeKind::Process => DryRunReason::ProcessLimit,
+            ScopeKind::Listener => DryRunReason::ListenerLimit,
+            ScopeKind::Pool => DryRunReason::PoolLimit,
+        })
     }
 
-    pub(super) fn take_token(&mut self, address: IpAddr, now: Timestamp) {
+    /// Whether a limit is on a dry run here.
+    pub(super) fn rehearses(&self, limit: Limit) -> bool {
+        self.limits.dry_run.has(limit)
+    }
+
+    /// Whether the rate lets one in from `address`. Takes nothing.
+    pub(super) fn has_token(&self, address: IpAddr, now: Timestamp) -> bool {
+        self.bucket.is_none_or(|mut bucket| {
+            bucket.try_take(now).is_ok()
+                || self.rehearses(Limit::AcceptRate)
+                || self.exempts(address)
+        })
+    }
+
+    /// Takes a token for a newcomer from `address`; whether there was one, or none is needed. Whoever
+    /// takes has looked, under the same lock: without a dry run there is one.
+    pub(super) fn take_token(&mut self, address: IpAddr, now: Timestamp) -> bool {
         if self.bucket.is_some()
             && !self.exempts(address)
             && let Some(bucket) = &mut self.bucket
         {
-            // Whoever takes has looked, under the same lock: there is one.
-            let _ = bucket.try_take(now);
+            return bucket.try_take(now).is_ok();
         }
+        true
     }
 
     /// Whether the source of `address` may hold one more.
     pub(super) fn shares(&self, source: SourceKey, address: IpAddr) -> bool {
         match (self.limits.max_connections_per_ip, &self.tally) {
-            (Some(limit), Some(tally)) => tally.held(source) < limit.get() || self.exempts(address),
+            (Some(limit), Some(tally)) => {
+                tally.held(source) < limit.get()
+                    || self.rehearses(Limit::MaxConnectionsPerIp)
+                    || self.exempts(address)
+            }
             (None, _) | (_, None) => true,
         }
     }

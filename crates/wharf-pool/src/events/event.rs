@@ -7,7 +7,7 @@ use std::time::Duration;
 use wharf_control::{HealthStatus, Timestamp};
 
 use crate::config::Difference;
-use crate::{CloseReason, ConnId, PoolName, RejectReason};
+use crate::{CloseReason, ConnId, DryRunReason, PoolName, RejectReason};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -79,6 +79,22 @@ pub enum EventKind {
         /// How many since the last event of this kind.
         rejected: u64,
     },
+    /// Newcomers would have been turned away by a limit that is on a dry run. At most one a second
+    /// for each pool and reason; without a pool before it is known what they speak.
+    WouldReject {
+        /// Which limit.
+        reason: DryRunReason,
+        /// How many since the last event of this kind.
+        connections: u64,
+    },
+    /// Connections, or requests on them, would have been ended by a limit that is on a dry run. At
+    /// most one a second for each pool and reason, and once for each connection and limit.
+    WouldClose {
+        /// Which limit.
+        reason: DryRunReason,
+        /// How many since the last event of this kind.
+        connections: u64,
+    },
     /// The pool's health changed.
     HealthStatusChanged {
         /// What it was.
@@ -109,13 +125,15 @@ pub enum EventKind {
 
 impl EventKind {
     /// The name of every kind.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 12] = [
         "connection_added",
         "connection_removed",
         "connection_timeout",
         "connection_error",
         "connection_moved",
         "pool_limit_reached",
+        "would_reject",
+        "would_close",
         "health_status_changed",
         "config_changed",
         "config_reloaded",
@@ -131,6 +149,8 @@ impl EventKind {
             Self::ConnectionError { .. } => "connection_error",
             Self::ConnectionMoved { .. } => "connection_moved",
             Self::PoolLimitReached { .. } => "pool_limit_reached",
+            Self::WouldReject { .. } => "would_reject",
+            Self::WouldClose { .. } => "would_close",
             Self::HealthStatusChanged { .. } => "health_status_changed",
             Self::ConfigChanged { .. } => "config_changed",
             Self::ConfigReloaded { .. } => "config_reloaded",

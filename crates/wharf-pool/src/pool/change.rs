@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::Pool;
 use crate::books::ScopeLimits;
-use crate::config::{CommonSettings, Count, Difference, PoolConfig, PoolPatch, SetError};
+use crate::config::{CommonSettings, Difference, PoolConfig, PoolPatch, SetError, WhenFull};
 use crate::connection::Connection;
 use crate::events::EventKind;
 use crate::place::Place;
@@ -68,6 +68,15 @@ impl<C: Connection> Pool<C> {
         Ok(differences)
     }
 
+    /// Asks those to leave who have become idle while the pool holds more than it may.
+    pub(crate) fn shrink_on(&self) {
+        // Without that policy nobody would be asked, and to find that out takes a look at everybody.
+        if self.config().common.when_full == WhenFull::Reclaim {
+            let here = |place: &Place<C>| place.is_in(&self.inner);
+            reclaim::shrink_on(self.shared(), self.inner.scope, here);
+        }
+    }
+
     fn put_in_force(&self, next: PoolConfig<C::Settings>) {
         let (shared, limits) = (self.shared(), limits_of(&next.common));
         shared
@@ -80,7 +89,7 @@ impl<C: Connection> Pool<C> {
     fn follow_up(&self, differences: &[Difference]) {
         let shared = self.shared();
         shared.tell_freed();
-        let limit = self.config().common.max_connections.map(Count::get);
+        let limit = limits_of(&self.config().common).in_force();
         reclaim::shrink(shared, |place: &Place<C>| place.is_in(&self.inner), limit);
         // Every connection looks at its deadlines again.
         for handle in self.connections() {
@@ -100,5 +109,6 @@ pub(crate) fn limits_of(config: &CommonSettings) -> ScopeLimits {
         max_connections_per_ip: config.max_connections_per_ip,
         accept_rate: config.accept_rate,
         exempt: config.exempt.clone(),
+        dry_run: config.dry_run,
     }
 }

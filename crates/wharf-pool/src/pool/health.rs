@@ -144,6 +144,8 @@ impl<C: Connection> Pool<C> {
             self.tell_transition(transition);
         }
         self.tell_all_rejected();
+        self.shared()
+            .tell_rehearsed(self.inner.scope, Some(self.name()));
     }
 
     fn last_second(

@@ -12,11 +12,13 @@ impl<C: Connection> Pool<C> {
         let (reading, summary) = self.inner.read();
         let (flow, totals) = (&reading.flow, &reading.totals);
         let sum = Duration::from_nanos(totals.duration_nanos);
+        let dry_run_by_reason = self.shared().books().rehearsed(self.inner.scope);
         Metrics {
             accepted: flow.accepted,
             moved: flow.moved,
             closed_by_reason: flow.closed_by_reason(),
             rejected_by_reason: self.inner.rejections().by_reason(),
+            dry_run_by_reason,
             requests: totals.requests,
             requests_by_outcome: Outcome::ALL.into_iter().zip(totals.outcomes).collect(),
             in_flight: totals.in_flight,

@@ -10,6 +10,7 @@ mod accounting;
 mod accounting_threads;
 mod cancellation;
 mod changes;
+mod dry_run;
 mod events;
 mod examples;
 mod full;

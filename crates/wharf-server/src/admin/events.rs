@@ -197,6 +197,16 @@ fn own(kind: &EventKind) -> Value {
         } => {
             json!({ "reason": reason.as_str(), "rejected": rejected })
         }
+        EventKind::WouldReject {
+            reason,
+            connections,
+            ..
+        }
+        | EventKind::WouldClose {
+            reason,
+            connections,
+            ..
+        } => json!({ "reason": reason.as_str(), "connections": connections }),
         EventKind::HealthStatusChanged {
             from, to, cause, ..
         } => {

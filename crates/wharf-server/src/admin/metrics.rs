@@ -17,10 +17,10 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry as Exported;
 use wharf_http::grpc::Code;
 use wharf_http::{Counts, ListenerTally};
-use wharf_pool::HealthStatus;
+use wharf_pool::{HealthStatus, Listener};
 
 use super::Desk;
-use page::{Page, PoolReading};
+use page::{Door, Page, PoolReading};
 
 /// The text, made anew for each scrape: the libraries keep the numbers, nothing is kept here.
 pub(super) async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
@@ -54,10 +54,12 @@ impl Collector for Reading {
         };
         let pools: Vec<_> = self.0.registry().all().iter().map(read).collect();
         let listeners = self.0.registry().listeners();
-        let doors = listeners
-            .iter()
-            .map(|it| (it.name().clone(), it.closed_by_reason()))
-            .collect();
+        let door = |it: &Listener<_>| Door {
+            name: it.name().clone(),
+            closed: it.closed_by_reason(),
+            rehearsed: it.dry_run_by_reason(),
+        };
+        let doors = listeners.iter().map(door).collect();
         let mut page = Page {
             encoder,
             pools,
@@ -92,6 +94,7 @@ impl Page<'_> {
                 .collect()
         })?;
         self.closed()?;
+        self.rehearsed()?;
         let help = "Lives of the connections that ended; only sum and count are kept";
         self.histogram("wharf_connection_duration_seconds", help, |pool| {
             let ended = pool.metrics.closed_by_reason.iter().map(|(_, n)| n).sum();
@@ -116,14 +119,36 @@ impl Page<'_> {
                 page::count(&mut family, &labels, *n)?;
             }
         }
-        for (listener, closed) in &self.doors {
-            for (reason, n) in closed {
-                let labels = [
-                    ("listener", listener.as_str()),
-                    ("protocol", "detecting"),
-                    ("reason", reason.as_str()),
-                ];
+        for door in &self.doors {
+            for (reason, n) in &door.closed {
+                page::count(&mut family, &door.labels(reason.as_str()), *n)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Of limits that were never on a dry run there is nothing.
+    fn rehearsed(&mut self) -> fmt::Result {
+        let mut family = self.encoder.encode_descriptor(
+            "wharf_dry_run",
+            "What limits on a dry run would have done: newcomers turned away, connections ended",
+            None,
+            MetricType::Counter,
+        )?;
+        for pool in &self.pools {
+            for (reason, n) in pool
+                .metrics
+                .dry_run_by_reason
+                .iter()
+                .filter(|(_, n)| *n > 0)
+            {
+                let labels = pool.labels_and("reason", reason.as_str());
                 page::count(&mut family, &labels, *n)?;
+            }
+        }
+        for door in &self.doors {
+            for (reason, n) in door.rehearsed.iter().filter(|(_, n)| *n > 0) {
+                page::count(&mut family, &door.labels(reason.as_str()), *n)?;
             }
         }
         Ok(())
@@ -202,7 +227,7 @@ impl Page<'_> {
             None,
             MetricType::Gauge,
         )?;
-        let names: Vec<_> = self.doors.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<_> = self.doors.iter().map(|door| door.name.clone()).collect();
         let tallies: Vec<_> = names.iter().map(|it| desk.running.tally(it)).collect();
         for (name, tally) in names.iter().zip(&tallies) {
             let active = i64::try_from(tally.handshakes_active).unwrap_or(i64::MAX);

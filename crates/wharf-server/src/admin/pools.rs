@@ -124,6 +124,11 @@ fn metrics(metrics: &Metrics) -> Value {
         .iter()
         .map(|(reason, n)| (reason.as_str().to_owned(), json!(n)))
         .collect();
+    let rehearsed: Map<_, _> = metrics
+        .dry_run_by_reason
+        .iter()
+        .map(|(reason, n)| (reason.as_str().to_owned(), json!(n)))
+        .collect();
     let outcomes: Map<_, _> = metrics
         .requests_by_outcome
         .iter()
@@ -133,6 +138,7 @@ fn metrics(metrics: &Metrics) -> Value {
         "accepted": metrics.accepted,
         "closed_by_reason": closed,
         "rejected_by_reason": rejected,
+        "dry_run_by_reason": rehearsed,
         "requests": metrics.requests,
         "requests_by_outcome": outcomes,
         "in_flight": metrics.in_flight,

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use wharf_pool::config::{Applies, ByteSize, Count, Key, PerSecond};
+use wharf_pool::config::{AdmissionDryRun, Applies, ByteSize, Count, Key, PerSecond};
 use wharf_pool::{Cidr, ScopeLimits, settings};
 
 use super::word::{AdminAddress, Auto, Delay, FilePath, HostNames, LogFormat, LogLevel};
@@ -61,6 +61,8 @@ settings! {
         accept_rate: Option<PerSecond> = None, Now;
         /// Address ranges that max_connections_per_ip and accept_rate do not apply to.
         exempt: Vec<Cidr> = Vec::new(), Now;
+        /// Which of max_connections, max_connections_per_ip and accept_rate are only counted and told.
+        dry_run: AdmissionDryRun = AdmissionDryRun::default(), Now;
         /// How many TLS handshakes may be under way at once; the others wait their turn.
         max_tls_handshakes: Count = HANDSHAKES, Now;
         /// How much memory the process may use; found: the limit of its control group, else what the
@@ -113,6 +115,8 @@ settings! {
         accept_rate: Option<PerSecond> = None, Now;
         /// Address ranges that max_connections_per_ip and accept_rate do not apply to.
         exempt: Vec<Cidr> = Vec::new(), Now;
+        /// Which of max_connections, max_connections_per_ip and accept_rate are only counted and told.
+        dry_run: AdmissionDryRun = AdmissionDryRun::default(), Now;
     }
 }
 
@@ -127,6 +131,7 @@ impl ProcessLimits {
         limits.max_connections_per_ip = self.max_connections_per_ip;
         limits.accept_rate = self.accept_rate;
         limits.exempt.clone_from(&self.exempt);
+        limits.dry_run = self.dry_run.into();
         limits
     }
 }
@@ -139,6 +144,7 @@ impl ListenerLimits {
         limits.max_connections_per_ip = self.max_connections_per_ip;
         limits.accept_rate = self.accept_rate;
         limits.exempt.clone_from(&self.exempt);
+        limits.dry_run = self.dry_run.into();
         limits
     }
 }

@@ -50,6 +50,25 @@ fn tell(event: &Event, told: &mut Told) {
         // The pool tells at most one of these a second for each reason.
         let (reason, pool) = (reason.as_str(), name(pool));
         tracing::warn!(reason, pool, rejected, "connections refused");
+    } else if let EventKind::WouldReject {
+        reason,
+        connections,
+        ..
+    }
+    | EventKind::WouldClose {
+        reason,
+        connections,
+        ..
+    } = &event.kind
+    {
+        // And of these.
+        let (reason, pool, connections) = (reason.as_str(), name(pool), *connections);
+        tracing::info!(
+            reason,
+            pool,
+            connections,
+            "a limit on a dry run would have acted"
+        );
     }
 }
 

@@ -15,6 +15,7 @@ fn at(seconds: u64) -> Timestamp {
 
 fn limits() -> Timeouts {
     Timeouts {
+        dry_run: wharf_pool::config::DryRun::default(),
         connection: 30 * SECOND,
         headers: 10 * SECOND,
         request: Some(20 * SECOND),

@@ -9,14 +9,34 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use wharf_pool::{CloseReason, Health, ListenerName, Metrics, PoolName};
+use wharf_pool::{CloseReason, DryRunReason, Health, ListenerName, Metrics, PoolName};
 
 /// The metrics as they are written, one family after the other.
 pub(super) struct Page<'a> {
     pub(super) encoder: DescriptorEncoder<'a>,
     pub(super) pools: Vec<PoolReading>,
-    /// Every listener, and why connections ended there that had come to no pool.
-    pub(super) doors: Vec<(ListenerName, Vec<(CloseReason, u64)>)>,
+    /// Every listener.
+    pub(super) doors: Vec<Door>,
+}
+
+/// What happened at a listener to connections that had come to no pool.
+pub(super) struct Door {
+    pub(super) name: ListenerName,
+    /// Why they ended.
+    pub(super) closed: Vec<(CloseReason, u64)>,
+    /// What limits on a dry run would have done to them.
+    pub(super) rehearsed: Vec<(DryRunReason, u64)>,
+}
+
+impl Door {
+    pub(super) fn labels<'a>(&'a self, reason: &'a str) -> [(&'static str, &'a str); 3] {
+        let listener = self.name.as_str();
+        [
+            ("listener", listener),
+            ("protocol", "detecting"),
+            ("reason", reason),
+        ]
+    }
 }
 
 /// One pool as it stands.
