@@ -40,7 +40,8 @@ pub use random::Random;
 pub use rate::TokenBucket;
 pub use ratio::SlidingRatio;
 pub use reclaim::{
-    Candidate, IDLE_LONG_ENOUGH, SILENT_ANY_SOURCE, SILENT_OLD_ENOUGH, Source, Standing, victims,
+    Candidate, IDLE_FOR_LOWERED, IDLE_LONG_ENOUGH, SILENT_ANY_SOURCE, SILENT_OLD_ENOUGH, Source,
+    Standing, victims,
 };
 pub use time::Timestamp;
 pub use window::SlidingWindow;

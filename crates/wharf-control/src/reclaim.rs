@@ -35,6 +35,10 @@ pub const SILENT_ANY_SOURCE: Duration = Duration::from_secs(1);
 /// An idle connection is not given up sooner: its client may be about to send its next request.
 pub const IDLE_LONG_ENOUGH: Duration = Duration::from_secs(1);
 
+/// The same where nobody waits for the place and a limit was lowered: all that are idle are to be gone
+/// within a second, and half of one is still longer than most clients pause between two requests.
+pub const IDLE_FOR_LOWERED: Duration = Duration::from_millis(500);
+
 /// Who a connection comes from: an IPv4 address, or the /64 of an IPv6 address, as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Source(pub u128);
@@ -115,6 +119,7 @@ impl<K: Copy> Crowd<K> {
         newcomer: Option<Source>,
         now: Timestamp,
     ) -> Self {
+        let idle_enough = newcomer.map_or(IDLE_FOR_LOWERED, |_| IDLE_LONG_ENOUGH);
         let mut crowd = Self {
             now,
             newcomer: None,
@@ -149,7 +154,7 @@ impl<K: Copy> Crowd<K> {
             };
             match standing {
                 Standing::Silent if age >= SILENT_OLD_ENOUGH => crowd.silent.push(reclaimable),
-                Standing::Idle if age >= IDLE_LONG_ENOUGH => crowd.idle.push(reclaimable),
+                Standing::Idle if age >= idle_enough => crowd.idle.push(reclaimable),
                 Standing::Silent | Standing::Idle | Standing::Busy | Standing::Closing => {}
             }
         }

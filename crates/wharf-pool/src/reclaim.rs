@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use wharf_control::{Candidate, Source, Standing, Timestamp, victims};
 
+use crate::books::{Occupancy, ScopeId};
 use crate::config::WhenFull;
 use crate::connection::Connection;
 use crate::entry::{Entry, Membership};
@@ -47,6 +48,19 @@ pub(crate) fn shrink<C: Connection>(
     let crowd = Crowd::gather(shared, is_in_scope, reclaims);
     let excess = crowd.staying().saturating_sub(limit as usize);
     crowd.ask(None, shared.clock.now(), excess)
+}
+
+/// The same for a scope that holds more than it may: some of its connections had not been idle for long
+/// enough when its limit was lowered.
+pub(crate) fn shrink_on<C: Connection>(
+    shared: &Shared<C>,
+    scope: ScopeId,
+    is_in_scope: impl Fn(&Place<C>) -> bool,
+) {
+    let Occupancy { active, limit, .. } = shared.books().occupancy(scope);
+    if limit.is_some_and(|limit| active > limit) {
+        shrink(shared, is_in_scope, limit);
+    }
 }
 
 /// All connections of a scope: those that stay say how much each source holds.

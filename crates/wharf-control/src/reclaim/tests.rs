@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use super::Standing::{Busy, Closing, Idle, Silent};
 use super::{
-    Candidate, IDLE_LONG_ENOUGH, SILENT_ANY_SOURCE, SILENT_OLD_ENOUGH, Source, Standing, victims,
+    Candidate, IDLE_FOR_LOWERED, IDLE_LONG_ENOUGH, SILENT_ANY_SOURCE, SILENT_OLD_ENOUGH, Source,
+    Standing, victims,
 };
 use crate::Timestamp;
 
@@ -162,6 +163,9 @@ fn a_lowered_limit_levels_all_sources() {
         (2, Idle, 9_000),
     ];
     assert_eq!(chosen(&connections, None, 9), [2, 1, 3, 0]);
+    let paused = [(1, Idle, 499), (1, Idle, 500)];
+    assert_eq!(chosen(&paused, None, 9), [1], "sooner than for a newcomer");
+    assert_eq!(chosen(&paused, Some(1), 9), [0; 0]);
 }
 
 fn any_connection() -> impl Strategy<Value = (u128, Standing, u64)> {
@@ -239,6 +243,7 @@ fn naive(crowd: &[Candidate<usize>], newcomer: Option<Source>, at_most: usize) -
         .max()
         .unwrap_or(0);
     let at_the_top = newcomer.is_some() && share > most;
+    let idle_enough = newcomer.map_or(IDLE_FOR_LOWERED, |_| IDLE_LONG_ENOUGH);
 
     let mut victims = Vec::new();
     while victims.len() < at_most {
@@ -251,7 +256,7 @@ fn naive(crowd: &[Candidate<usize>], newcomer: Option<Source>, at_most: usize) -
             .min_by_key(|c| (!(at_the_top && own(c)), c.since));
         let idle = left
             .iter()
-            .filter(|c| c.standing == Idle && NOW - c.since >= IDLE_LONG_ENOUGH && rule(c))
+            .filter(|c| c.standing == Idle && NOW - c.since >= idle_enough && rule(c))
             .max_by_key(|c| (holds(&left, c.source), NOW - c.since));
         let Some(key) = silent.or(idle).map(|c| c.key) else {
             break;

@@ -248,6 +248,27 @@ fn over_a_lowered_limit_only_as_many_idle_ones_leave_as_are_too_many_and_only_wh
 }
 
 #[test]
+fn those_who_become_idle_later_leave_too_where_a_limit_was_lowered() {
+    let (mut world, _) = with_door();
+    let early: Vec<_> = (0..3).map(|_| idle(&world, "10.0.0.1")).collect();
+    let late = world.open("10.0.0.1").unwrap();
+    let request = late.handle().begin_request(&world.pool);
+    world.set("max_connections", 1_i64);
+    assert_eq!(told(&early), [false; 3]);
+    world.pass(SECOND);
+    assert_eq!(
+        told(&early),
+        [true; 3],
+        "each has been idle for long enough"
+    );
+    assert_eq!(told([&late]), [false], "in a request");
+    drop(early);
+    drop(request);
+    world.pass(SECOND);
+    assert_eq!(told([&late]), [false], "it fits in");
+}
+
+#[test]
 fn a_source_is_an_ipv4_address_or_a_64_and_holds_at_most_its_share() {
     let world = World::new();
     world.set("max_connections_per_ip", 1_i64);

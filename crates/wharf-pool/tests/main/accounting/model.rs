@@ -569,16 +569,17 @@ impl Model {
                 .unwrap();
             self.pools[scope - FIRST_POOL].update_config(&all).unwrap();
         }
+        let over = self.excess(scope);
+        let asked = self.note_reclaimed(|place| place.scopes().any(|s| s == scope));
+        assert!(asked <= over, "{asked} of {over}");
+    }
+
+    /// By how many a scope holds more than it may, those that are leaving not counted.
+    fn excess(&self, scope: usize) -> usize {
         let staying = |c: &&Connection| c.told.is_none() && c.place.scopes().any(|s| s == scope);
         let staying = self.connections.iter().filter(staying).count();
-        let limit = self.limits[scope]
-            .connections
-            .map_or(usize::MAX, |limit| limit as usize);
-        let asked = self.note_reclaimed(|place| place.scopes().any(|s| s == scope));
-        assert!(
-            asked <= staying.saturating_sub(limit),
-            "{asked} of {staying} over {limit}"
-        );
+        let limit = self.limits[scope].connections;
+        staying.saturating_sub(limit.map_or(usize::MAX, |limit| limit as usize))
     }
 
     fn reclaim(&mut self, n: usize, peer: &str, at_most: usize) {
@@ -638,7 +639,10 @@ impl Model {
     fn pass(&mut self, ticks: u64) {
         for _ in 0..ticks {
             self.now += TICK;
+            let over: [usize; SCOPES] = std::array::from_fn(|scope| self.excess(scope));
             self.registry.tick(self.timestamp(), Duration::ZERO);
+            let asked = self.note_reclaimed(|place| place.scopes().any(|s| over[s] > 0));
+            assert!(asked <= over.iter().sum(), "{asked} of {over:?}");
         }
     }
 
