@@ -31,6 +31,9 @@ const BATCH: usize = 64;
 /// Errors of single connections in a row that are believed to be about those connections.
 const PER_CONNECTION_ERRORS: u32 = 100;
 
+/// How long descriptors are waited for before newcomers are turned away for want of one.
+const BREATH: Duration = Duration::from_millis(10);
+
 /// Searches a second for a connection that may leave: one costs half a millisecond at 15,000.
 const SEARCHES: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
 
@@ -58,6 +61,8 @@ struct State {
     spare: Option<OwnedFd>,
     backoff: Backoff,
     errors_in_a_row: u32,
+    /// How often in a row there was no descriptor.
+    shortages: u32,
     /// With `when_full = "wait"`: nobody found a slot for `queue_timeout`.
     queue_expired: bool,
     searches: TokenBucket,
@@ -80,6 +85,7 @@ impl<S> Acceptor<S> {
             spare: spare(&socket),
             backoff: Backoff::new(),
             errors_in_a_row: 0,
+            shortages: 0,
             queue_expired: false,
             searches: TokenBucket::new(SEARCHES, self.shared.clock.now()),
             last_warning: None,
@@ -330,6 +336,13 @@ impl<S> Acceptor<S> {
             }
             AcceptError::PerConnection | AcceptError::Exhausted => {}
         }
+        state.shortages = state.shortages.wrapping_add(1);
+        if !state.shortages.is_multiple_of(2) {
+            // Peers may have left, and their connections not have noticed: nobody is turned away for
+            // descriptors that come free at once.
+            sleep(BREATH).await;
+            return None;
+        }
         let wait = state.backoff.next_wait();
         if state.warns() {
             let listener = self.listener.name();
@@ -364,6 +377,7 @@ impl<S> Acceptor<S> {
 impl State {
     fn accepted(&mut self) {
         self.errors_in_a_row = 0;
+        self.shortages = 0;
         self.backoff.reset();
     }
 
