@@ -51,10 +51,13 @@ impl Pools {
             .unwrap_or_default()
     }
 
-    /// Whether that is only told of, in all of them.
-    pub(crate) fn rehearse_connection_timeout(&self, tls: bool) -> bool {
-        let dry_run = |pool: &Pool| pool.config().common.dry_run.has(Limit::ConnectionTimeout);
-        self.entries(tls).all(dry_run)
+    /// The same without those of which it is only told; `None` if that is all of them.
+    pub(crate) fn connection_timeout_in_force(&self, tls: bool) -> Option<Duration> {
+        self.entries(tls)
+            .map(Pool::config)
+            .filter(|config| !config.common.dry_run.has(Limit::ConnectionTimeout))
+            .map(|config| config.common.connection_timeout)
+            .min()
     }
 
     /// How long a TLS handshake may take, by the same rule.

@@ -133,10 +133,12 @@ async fn plain<T: Transport>(
             let limit = handle.opened().after(shared.connection_timeout());
             let looking = look(&mut io, &mut early);
             let known = within(&handle, shared, limit, late, looking).await;
-            if known == Err(late) && shared.pools.rehearse_connection_timeout(false) {
+            let in_force = shared.pools.connection_timeout_in_force(false);
+            let in_force = in_force.map_or(Timestamp::MAX, |it| handle.opened().after(it));
+            if known == Err(late) && limit < in_force {
                 handle.would_close(DryRunReason::ConnectionTimeout);
                 let looking = look(&mut io, &mut early);
-                within(&handle, shared, Timestamp::MAX, late, looking).await
+                within(&handle, shared, in_force, late, looking).await
             } else {
                 known
             }

@@ -84,8 +84,22 @@ fn read_change(
     report: &mut Report,
 ) -> PoolChange {
     section.patch(&change.keys(), report, |key, value| change.set(key, value));
-    section.finish(report);
+    section.finish_beside(report, protocols_with);
     change
+}
+
+/// The protocols whose pools have a setting of that name, if there are any.
+fn protocols_with(key: &str) -> Option<String> {
+    let has = |protocol: &Protocol| {
+        let keys = protocol.defaults().patch().keys();
+        keys.iter().any(|known| known.name == key)
+    };
+    let names: Vec<_> = Protocol::ALL
+        .into_iter()
+        .filter(has)
+        .map(Protocol::as_str)
+        .collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// The change of a pool with this configuration that a request describes.

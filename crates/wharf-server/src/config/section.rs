@@ -140,6 +140,15 @@ impl<'w> Section<'w> {
 
     /// Complains about everything that nobody asked for.
     pub(crate) fn finish(self, report: &mut Report) {
+        self.finish_beside(report, |_| None);
+    }
+
+    /// The same where `elsewhere` knows in what other sections a key would have its place.
+    pub(crate) fn finish_beside(
+        self,
+        report: &mut Report,
+        elsewhere: impl Fn(&str) -> Option<String>,
+    ) {
         for entry in &self.left {
             let path = self.path(&cut(&entry.key));
             if report.is_full() {
@@ -150,7 +159,11 @@ impl<'w> Section<'w> {
                 Some(nearest) => format!("did you mean {nearest:?}?"),
                 None => format!("the keys here are {}", self.known.join(", ")),
             };
-            report.problem(entry.at, path, "unknown key", remedy);
+            let reason = match elsewhere(&entry.key) {
+                Some(sections) => format!("unknown key here: it is one of {sections}"),
+                None => "unknown key".to_owned(),
+            };
+            report.problem(entry.at, path, reason, remedy);
         }
     }
 }
