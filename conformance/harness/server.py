@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from .kernel import sockets_of
+from .kernel import give_up_reading_all, sockets_of
 from .metrics import Metrics
 from .wait import eventually
 
@@ -46,18 +46,19 @@ class Server:
     `pool` are the keys of `[listener.pools.http]`, `pools` those of other protocols by their name,
     `listener` those of the listener "web" itself; `server`, `limits`, `log` and `admin` are the
     sections of these names. `more` is put at the end. It listens on an address of `host`, and may
-    have so many `descriptors`, and a `memory` of so much (a `MemoryLimit`).
+    have so many `descriptors`, and a `memory` of so much (a `MemoryLimit`). `may_read_all=False`
+    holds root to the permissions of files.
     """
 
     def __init__(self, folder, pool=None, *, pools=None, listener=None, server=None, limits=None,
                  log=None, admin=None, more="", host="127.0.0.1", descriptors=None, memory=None,
-                 may_panic=False):
+                 may_panic=False, may_read_all=True):
         self.folder = Path(folder)
         self.parts = {"server": server or {}, "limits": limits or {}, "log": log or {}}
         self.pools = ({"http": pool} if pool else {}) | (pools or {})
         self.listener, self.admin_part = listener or {}, admin or {}
         self.more, self.host, self.may_panic = more, host, may_panic
-        self.descriptors, self.memory = descriptors, memory
+        self.descriptors, self.memory, self.may_read_all = descriptors, memory, may_read_all
         self.process = None
         self.expected_code = None
 
@@ -231,7 +232,7 @@ class Server:
             self.process = subprocess.Popen(
                 [binary(), "serve", "--config", self.file],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.folder,
-                preexec_fn=self._limit if self.descriptors or self.memory else None,
+                preexec_fn=self._limit if self._is_limited() else None,
             )
         try:
             assert eventually(self._is_ready, 10.0), f"not ready: {self.tail()}"
@@ -240,11 +241,16 @@ class Server:
             self.process.wait(10)
             raise
 
+    def _is_limited(self):
+        return self.descriptors or self.memory or not self.may_read_all
+
     def _limit(self):
         if self.descriptors:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self.descriptors, self.descriptors))
         if self.memory:
             self.memory.enter()
+        if not self.may_read_all:
+            give_up_reading_all()
 
     def _is_ready(self):
         if self.process.poll() is not None:
