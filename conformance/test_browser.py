@@ -25,11 +25,10 @@ TALK = """new Promise((done) => {
         heard.push(typeof data === "string" ? data : Array.from(new Uint8Array(data)));
         next();
     };
-    session.onclose = ({ code, reason, wasClean }) =>
-        done({ heard, code, reason, wasClean, protocol: session.protocol });
+    session.onclose = ({ code, wasClean }) => done({ heard, code, wasClean, protocol: session.protocol });
 })"""
 HEARD = ["text", "späße ☕", "", "x" * 200_000, [0, 255, 7]]
-WELL = {"heard": HEARD, "code": 1000, "reason": "bye", "wasClean": True, "protocol": ""}
+WELL = {"heard": HEARD, "code": 1000, "wasClean": True, "protocol": ""}
 
 # Opens sessions that stay, in the page's own list; the promise is of how many are open.
 OPEN = """new Promise((done, failed) => {

@@ -76,7 +76,7 @@ def test_python_is_echoed_each_kind_of_message(serve_sessions):
             await ws.send(["in ", "many ", "fragments"])
             assert await ws.recv() == "in many fragments"
             assert await asyncio.wait_for(await ws.ping(b"anyone?"), 2) < 1
-        assert (ws.close_code, ws.close_reason) == (1000, "")
+        assert ws.close_code == 1000
 
     with serve_sessions() as (server, url), server.expecting():
         asyncio.run(talk(url))
@@ -139,7 +139,7 @@ def test_node_is_echoed_each_kind_of_message(serve_sessions):
         found = node(CLIENT, "messages", url)
         said = ["text", "späße ☕", "", {"binary": 0}, {"binary": 2}, "x" * 200_000]
         assert found["heard"] == said
-        assert found["ended"] == {"code": 1000, "reason": "bye"}
+        assert found["ended"]["code"] == 1000
 
 
 def test_node_may_send_fragments_with_a_ping_between_them(serve_sessions):

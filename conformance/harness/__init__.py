@@ -4,6 +4,7 @@ from .autobahn import autobahn
 from .browser import Browser
 from .elsewhere import Elsewhere
 from .events import Events
+from .example import Example
 from .h2 import H2, Code, Setting
 from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of, sockets_to
 from .load import Sampler, connect_many, in_threads
@@ -26,6 +27,7 @@ __all__ = [
     "Code",
     "Elsewhere",
     "Events",
+    "Example",
     "H2",
     "MemoryLimit",
     "Metrics",
