@@ -109,6 +109,27 @@ def test_a_connection_moves_with_the_answer_and_is_counted_once(serve_ws):
         assert closed.total("wharf_connections_closed_total", protocol="http") == 0
 
 
+def test_what_comes_with_the_handshake_is_the_sessions(serve_ws):
+    early = frame(TEXT, b"early") + frame(BINARY, bytes(20_000))
+    with serve_ws() as server, Ws(server.address, early=early) as peer:
+        assert [peer.hear(), peer.hear()] == [(TEXT, b"early"), (BINARY, bytes(20_000))]
+
+
+def test_a_changed_limit_holds_for_sessions_that_are_there(serve_ws):
+    with serve_ws() as server, Ws(server.address) as one, Ws(server.address) as two:
+        one.say(BINARY, bytes(20_000))
+        assert one.hear() == (BINARY, bytes(20_000))
+        change = {"max_message_size": "10KiB", "ping_interval": "500ms"}
+        status, _, answer = server.write("/pools/web/websocket", "PATCH", change)
+        assert status == 200, answer
+        # A Ping is due by the new interval, which a session learns of with its next step.
+        two.say(TEXT, b"hello")
+        assert two.hear() == (TEXT, b"hello")
+        assert two.hear(2)[0] == PING
+        one.say(BINARY, bytes(20_000))
+        assert one.heard_close() == 1009
+
+
 # Who gets no session.
 
 

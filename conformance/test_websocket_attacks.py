@@ -1,6 +1,7 @@
 """Sessions of those who send what costs most, take nothing, or are gone without a word."""
 
 import asyncio
+import random
 import selectors
 import signal
 import struct
@@ -13,9 +14,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from harness import (
-    H2, Elsewhere, MemoryLimit, Peer, Probe, Sampler, Ws, cpu_seconds, eventually, resident_bytes,
+    H2, Elsewhere, MemoryLimit, Peer, Probe, Sampler, Ws, connect_many, cpu_seconds, descriptors,
+    eventually, in_threads, resident_bytes,
 )
-from harness.ws import BINARY, PING, TEXT, frame
+from harness.ws import BINARY, CLOSE, PING, TEXT, frame, handshake
 
 QUIET = {"access": False}
 KIB, MIB = 1 << 10, 1 << 20
@@ -232,6 +234,80 @@ def test_a_peer_whose_network_is_gone_is_found_in_time(serve_ws, kind, reason):
             assert eventually(lambda: ended(server) == {reason: 1}, 3.5)
             assert time.monotonic() - began <= 1 + 1 + 1
         assert eventually(lambda: server.active() == 0 == server.sockets())
+
+
+# Those who are many.
+
+
+@pytest.mark.heavy
+def test_a_storm_of_upgrades_never_passes_the_limit_and_leaves_nothing(serve_ws):
+    count, limit = 1000, 50
+    with serve_ws({"max_connections": limit}) as server:
+        def sessions():
+            return int(server.metrics().total("wharf_connections_active", protocol="websocket"))
+
+        files = descriptors(server.pid)
+        with Sampler(sessions, every=0.002) as watched:
+            with connect_many(server.address, count, handshake().encode()) as crowd:
+                answered = lambda: len(crowd.answered(101)) + len(crowd.answered(503))
+                crowd.serve(10, until=lambda: answered() == count)
+                assert len(crowd.answered(101)) == limit == sessions()
+                assert len(crowd.answered(503)) == count - limit
+                for turn in range(10):
+                    # Places that are given back are taken by those who ask again.
+                    for sock in crowd.answered(101)[:20]:
+                        crowd.leave(sock, reset=turn % 2)
+                    crowd.serve(2, until=lambda: sessions() == limit - 20)
+                    for sock in crowd.answered(503)[:40]:
+                        crowd.received[sock] = b""
+                        sock.send(handshake().encode())
+                    crowd.serve(5, until=lambda: sessions() == limit)
+            assert eventually(lambda: server.active() == 0 == server.sockets(), 5)
+        assert max(watched.values) == limit
+        assert eventually(lambda: descriptors(server.pid) <= files + 1)
+        assert server.in_flight() == 0
+
+
+@pytest.mark.heavy
+def test_two_thousand_sessions_that_end_in_every_way_leave_nothing_behind(serve_ws):
+    def live(n, still):
+        """A session that ends in one of many ways, again and again."""
+        chance = random.Random(n)
+        for _ in range(250):
+            if not still():
+                return
+            way = chance.randrange(7)
+            with Ws(server.address, chance.choice(["/ws", "/ws/room/all"])) as peer:
+                if way == 0:
+                    peer.say(CLOSE, b"\x03\xe8")
+                    assert peer.heard_close() == 1000
+                elif way == 1:
+                    peer.reset()
+                elif way == 2:
+                    peer.send(frame(TEXT, b"half")[:5])
+                elif way == 3:
+                    peer.say(0x01, b"begun")
+                    peer.reset()
+                elif way == 4:
+                    peer.send(chance.randbytes(chance.randrange(1, 300)))
+                elif way == 5:
+                    peer.say(TEXT, b"echo")
+                    peer.hear()
+
+    with serve_ws() as server:
+        in_threads(8, lambda n, still: live(n, still) if n else None, 5)
+        assert eventually(lambda: server.active() == 0 == server.sockets(), 5)
+        before, files = resident_bytes(server.pid), descriptors(server.pid)
+        in_threads(8, lambda n, still: live(n + 100, still), 15)
+        assert eventually(lambda: server.active() == 0 == server.sockets(), 8)
+        assert server.in_flight() == 0 and descriptors(server.pid) <= files + 1
+        assert resident_bytes(server.pid) - before <= 2 * MIB
+        known = {"client_closed", "completed", "peer_reset", "protocol_error", "message_too_large"}
+        assert set(ended(server)) <= known, ended(server)
+        assert server.metrics().total("wharf_connections_closed_total") >= 2000
+        with Ws(server.address) as peer:
+            peer.say(TEXT, b"hello")
+            assert peer.hear() == (TEXT, b"hello")
 
 
 # Those who are told.

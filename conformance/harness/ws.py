@@ -35,11 +35,11 @@ def frame(first, payload=b"", masked=True, length=None):
 
 
 class Ws(Peer):
-    """A session on `path`; its handshake is done."""
+    """A session on `path`; its handshake is done. What is `early` was sent with it."""
 
-    def __init__(self, address, path="/ws", headers="", **options):
+    def __init__(self, address, path="/ws", headers="", early=b"", **options):
         super().__init__(address, **options)
-        self.send(handshake(path, headers))
+        self.send(handshake(path, headers).encode("latin-1") + early)
         self.answer = self._take_until(b"\r\n\r\n", time.monotonic() + 10).decode("latin-1")
         assert self.answer.startswith("HTTP/1.1 101 "), self.answer
 
