@@ -1,6 +1,7 @@
 //! [`RequestBody`]: the body of a request, as the application reads it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use pin_project_lite::pin_project;
 
 use crate::app::BoxError;
 use crate::http2::Upload;
+use crate::websocket::Seat;
 
 pin_project! {
     /// The body of a request, as the application reads it: as it comes, with back-pressure to the
@@ -27,6 +29,7 @@ pin_project! {
     enum Inner {
         Http1 { #[pin] body: Incoming },
         Http2 { body: Upload },
+        Seated { seat: Arc<Seat> },
     }
 }
 
@@ -34,6 +37,13 @@ impl RequestBody {
     pub(crate) fn http1(body: Incoming) -> Self {
         Self {
             inner: Inner::Http1 { body },
+        }
+    }
+
+    /// Of a stream that asks to become a session.
+    pub(crate) fn seated(seat: Arc<Seat>) -> Self {
+        Self {
+            inner: Inner::Seated { seat },
         }
     }
 
@@ -55,6 +65,7 @@ impl Body for RequestBody {
         match self.project().inner.project() {
             InnerProjection::Http1 { body } => body.poll_frame(cx).map_err(Into::into),
             InnerProjection::Http2 { body } => body.poll_frame(cx),
+            InnerProjection::Seated { seat } => seat.poll_frame(cx),
         }
     }
 
@@ -62,6 +73,7 @@ impl Body for RequestBody {
         match &self.inner {
             Inner::Http1 { body } => body.is_end_stream(),
             Inner::Http2 { body } => body.is_end_stream(),
+            Inner::Seated { .. } => false,
         }
     }
 
@@ -69,6 +81,7 @@ impl Body for RequestBody {
         match &self.inner {
             Inner::Http1 { body } => body.size_hint(),
             Inner::Http2 { body } => body.size_hint(),
+            Inner::Seated { .. } => SizeHint::default(),
         }
     }
 }

@@ -56,7 +56,7 @@ impl Books {
     pub(crate) fn close_scope(&mut self, scope: ScopeId) {
         let ledger = self.ledgers.remove(scope.index());
         debug_assert!(
-            ledger.active + ledger.reserved == 0,
+            ledger.active + ledger.reserved + ledger.berths == 0,
             "a scope outlives its connections"
         );
     }
@@ -179,6 +179,28 @@ impl Books {
     pub(crate) fn cancel_move(&mut self, slot: &AccountId) {
         let Account { path, source } = self.accounts.close(slot);
         self.ledger(path.innermost()).reserved -= 1;
+        self.forgive(path.scopes(), source);
+    }
+
+    /// Takes a berth in `pool` and charges `address` with it.
+    pub(crate) fn take_berth(
+        &mut self,
+        pool: ScopeId,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<AccountId, RejectReason> {
+        self.ledgers[pool.index()].room()?;
+        let source = self.claim(&[pool], address, now)?;
+        self.ledger(pool).berths += 1;
+        self.rehearse_limits(&[pool], pool);
+        let path = Path::in_pool_only(pool);
+        Ok(self.accounts.open(Account { path, source }))
+    }
+
+    /// Gives a berth back.
+    pub(crate) fn leave_berth(&mut self, berth: &AccountId) {
+        let Account { path, source } = self.accounts.close(berth);
+        self.ledger(path.innermost()).berths -= 1;
         self.forgive(path.scopes(), source);
     }
 

@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use wharf_control::Timestamp;
 
+use crate::berth::Berth;
 use crate::connection::{Connection, ConnectionInfo, Endpoints};
 use crate::entry::Entry;
 use crate::move_reservation::MoveReservation;
@@ -243,6 +244,20 @@ impl<C: Connection> ConnectionHandle<C> {
     /// cannot enter, or if the pool is another listener's.
     pub fn reserve_move(&self, pool: &Pool<C>) -> Result<MoveReservation<C>, RejectReason> {
         MoveReservation::take(&self.entry, pool)
+    }
+
+    /// Takes a berth in `pool`, for something that this connection carries beside other things. The
+    /// rate and the share of its source there are charged.
+    ///
+    /// # Errors
+    ///
+    /// The limit that keeps it out.
+    pub fn take_berth(&self, pool: &Pool<C>) -> Result<Berth<C>, RejectReason> {
+        let shared = &self.entry.shared;
+        let (scope, charged) = (pool.inner().scope, self.entry.membership().charged);
+        let taken = shared.books().take_berth(scope, charged, self.entry.now());
+        let account = taken.inspect_err(|reason| pool.reject(*reason))?;
+        Ok(Berth::new(pool.clone(), Arc::clone(shared), account))
     }
 
     /// Charges the connection to the source that a trusted proxy announced, in place of whom it was

@@ -44,6 +44,7 @@
 //!
 //! `examples/custom_protocol.rs` is a whole server.
 
+mod berth;
 mod books;
 mod cidr;
 pub mod config;
@@ -71,6 +72,7 @@ mod table;
 mod tracked;
 mod wheel;
 
+pub use berth::Berth;
 pub use books::{Occupancy, ScopeLimits};
 pub use cidr::{Cidr, InvalidCidr};
 pub use connection::{

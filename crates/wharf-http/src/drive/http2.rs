@@ -81,7 +81,8 @@ where
     S: App,
 {
     let mut driver = Driver::new(handle, &shared);
-    let codec = builder(&http2).handshake(wire.clone());
+    let sessions = shared.pools.of(crate::Protocol::WebSocket).is_some();
+    let codec = builder(&http2, sessions).handshake(wire.clone());
     let streams = Streams::new(handle.opened());
     let mut talk = Talk {
         wire,
@@ -495,6 +496,9 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
     }
 
     fn say_goodbye(&mut self) {
+        let told = self.handle.command().map(Command::reason);
+        self.streams
+            .say_goodbye(told.unwrap_or(CloseReason::Completed));
         match &mut self.codec {
             Codec::Serving(connection) => connection.graceful_shutdown(),
             // It is said as soon as there is somebody to say it to.

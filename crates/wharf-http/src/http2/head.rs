@@ -1,5 +1,6 @@
 //! Heads of requests and answers: what wharf asks of the one, and puts into the other.
 
+use h2::ext::Protocol;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HOST, HeaderMap, HeaderName, TRANSFER_ENCODING,
     UPGRADE,
@@ -22,8 +23,14 @@ pub(super) fn refused<B>(
     let length = target
         .path_and_query()
         .map_or(0, |target| target.as_str().len());
-    if request.method() == Method::CONNECT {
-        Some(StatusCode::METHOD_NOT_ALLOWED)
+    if request.method() == Method::CONNECT && kind != Kind::Session {
+        let other = request.extensions().get::<Protocol>().is_some();
+        Some(if other {
+            // RFC 9220 3: a protocol that is not spoken here.
+            StatusCode::NOT_IMPLEMENTED
+        } else {
+            StatusCode::METHOD_NOT_ALLOWED
+        })
     } else if length > limits.target {
         Some(StatusCode::URI_TOO_LONG)
     } else if request.headers().len() > limits.headers {
@@ -80,31 +87,41 @@ const OF_HTTP1: [HeaderName; 5] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
+/// The head of an answer that opens a session: bytes follow it that are no body (RFC 9110 9.3.6).
+pub(super) fn of_session<B>(answer: Response<B>) -> Response<()> {
+    let mut head = answer.map(drop);
+    settle(head.headers_mut());
+    head.headers_mut().remove(CONTENT_LENGTH);
+    head
+}
+
+fn settle(fields: &mut HeaderMap) {
+    for name in OF_HTTP1 {
+        fields.remove(name);
+    }
+    if !fields.contains_key(DATE)
+        && let Some(date) = date::now()
+    {
+        fields.insert(DATE, date);
+    }
+}
+
 /// The head of an answer as it is sent, and whether nothing follows it.
 pub(super) fn of_answer<B: Body>(
     answer: &mut Response<Option<B>>,
     method: &Method,
 ) -> (Response<()>, bool) {
     let status = answer.status();
-    let fields = answer.headers_mut();
-    for name in OF_HTTP1 {
-        fields.remove(name);
-    }
-    let date = if fields.contains_key(DATE) {
-        None
-    } else {
-        date::now()
-    };
-    if let Some(date) = date {
-        fields.insert(DATE, date);
-    }
+    settle(answer.headers_mut());
     let empty = StatusCode::NO_CONTENT == status || StatusCode::NOT_MODIFIED == status;
     let length = answer
         .body()
         .as_ref()
         .map_or(Some(0), |it| it.size_hint().exact());
     let without_body = *method == Method::HEAD || empty;
-    if let Some(length) = length.filter(|_| !without_body)
+    // What opens a session is no body, and has no length (RFC 9110 9.3.6).
+    let opens = *method == Method::CONNECT && status.is_success();
+    if let Some(length) = length.filter(|_| !without_body && !opens)
         && !answer.headers().contains_key(CONTENT_LENGTH)
     {
         answer

@@ -7,11 +7,13 @@
 mod date;
 mod goaway;
 mod head;
+mod line;
 mod meter;
 #[cfg(test)]
 mod oracle;
 mod reply;
 mod request;
+mod session;
 mod settings;
 mod stream;
 mod streams;

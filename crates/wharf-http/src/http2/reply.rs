@@ -11,15 +11,18 @@ use h2::server::SendResponse;
 use h2::{Reason, SendStream};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::{Body, Frame};
-use wharf_pool::Clock;
+use wharf_pool::{Berth, Clock, Outcome};
 
 use super::head;
 use super::request::Kind;
+use super::session::{Parts, StreamSession};
 use super::stream::Stream;
 use super::streams::Place;
 use crate::app::BoxError;
+use crate::connection::HttpConnection;
 use crate::flight::Flight;
 use crate::panics::report_panic;
+use crate::websocket::Seat;
 
 /// The answer to one request, on its way to the peer. Dropped before its end, it resets the stream.
 pub(super) struct Reply {
@@ -132,6 +135,54 @@ impl Reply {
         if let Ok(()) = self.pipe(body).await {
             self.end();
         }
+    }
+
+    /// The answer opens a WebSocket session. It is wharf's where a handler of our own has accepted it;
+    /// else it is the two bodies, and all that is known of it is how long it may live.
+    pub(super) async fn open_session<B>(
+        &mut self,
+        answer: Response<Option<B>>,
+        berth: Berth<HttpConnection>,
+        seat: Option<Arc<Seat>>,
+        method: &Method,
+    ) where
+        B: Body<Error: Into<BoxError>>,
+    {
+        let handle = self.flight.link().handle.clone();
+        let pool = berth.pool().clone();
+        let took = self.flight.elapsed();
+        self.flight.responded(answer.status());
+        // The request ends where it was made, as with an upgrade.
+        if let Some(guard) = self.flight.take_guard() {
+            guard.end(Outcome::Success, took);
+        }
+        let open = handle.begin_request(&pool);
+        let Some((upload, told)) = seat.and_then(|seat| seat.take_accepted()) else {
+            if let Some(max_age) = pool.config().common.max_age {
+                self.stream.live_until(self.clock.now().after(max_age));
+            }
+            self.send(answer, method).await;
+            return open.end(Outcome::Success, took);
+        };
+        self.stream.responded();
+        let Ok(send) = self.respond.send_response(head::of_session(answer), false) else {
+            self.progress = Progress::Broken;
+            return;
+        };
+        let session = StreamSession::new(Parts {
+            upload,
+            send,
+            stream: Arc::clone(&self.stream),
+            clock: Arc::clone(&self.clock),
+            handle: handle.clone(),
+            pool,
+        });
+        // A handler that has gone meanwhile has left the session with that.
+        told.send(session.port()).ok();
+        let reason = session.serve().await;
+        tracing::debug!(connection = %handle.id(), reason = reason.as_str(), "a session has ended");
+        self.end();
+        open.end(Outcome::Success, took);
     }
 
     fn end(&mut self) {

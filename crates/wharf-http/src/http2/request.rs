@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use h2::ext::Protocol;
 use http::{Request, Response, StatusCode};
 
 use super::settings::{CallLimits, Settings};
@@ -18,12 +19,17 @@ pub(crate) enum Kind {
     Request,
     /// A gRPC call.
     Call,
+    /// What is to become a WebSocket session (RFC 8441).
+    Session,
 }
 
 impl Kind {
     /// What is spoken on a stream with this head.
     pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        if grpc::is_call(request) {
+        let protocol = request.extensions().get::<Protocol>();
+        if protocol.is_some_and(|it| it.as_str().eq_ignore_ascii_case("websocket")) {
+            Self::Session
+        } else if grpc::is_call(request) {
             Self::Call
         } else {
             Self::Request

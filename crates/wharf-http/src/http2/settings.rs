@@ -150,8 +150,8 @@ const PENDING_RESETS: usize = 256;
 
 /// The codec with these settings. Half of the session's memory is for what the peer sends, so that
 /// bodies that nobody reads do not hold up the others; three eighths are for answers that wait for it;
-/// the rest is headers and the codec's own.
-pub(crate) fn builder(wire: &Http2Settings) -> Builder {
+/// the rest is headers and the codec's own. `sessions` is whether a stream may become one of WebSocket.
+pub(crate) fn builder(wire: &Http2Settings, sessions: bool) -> Builder {
     let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX).min(MAX_WINDOW);
     let streams = wire.max_concurrent_streams.get();
     let memory = wire.max_session_memory.get();
@@ -170,6 +170,10 @@ pub(crate) fn builder(wire: &Http2Settings) -> Builder {
         // The codec's own budget for what many small frames cost beyond their content ends honest
         // uploads of small gRPC messages; the session's memory bounds the same.
         .data_frame_budget(usize::try_from(memory).unwrap_or(usize::MAX));
+    if sessions {
+        // RFC 8441 3.
+        builder.enable_connect_protocol();
+    }
     builder
 }
 

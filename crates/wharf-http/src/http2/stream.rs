@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use h2::Reason;
 use wharf_control::{Deadline, Timestamp, Wait, earliest};
+use wharf_pool::CloseReason;
 
 use super::request::Kind;
 use super::streams::Streams;
@@ -28,9 +29,30 @@ struct Facts {
     paced: bool,
     /// The gRPC call that is made on it, and when its time is over.
     call: Option<(Call, Option<Timestamp>)>,
+    /// The WebSocket session that it has become.
+    session: Option<Box<Watched>>,
+    /// It is not to be there longer: what becomes of it is not ours to time otherwise.
+    until: Option<Timestamp>,
     /// The code to reset it with: its task is to end.
     aborted: Option<Reason>,
     waker: Option<Waker>,
+}
+
+/// A session, as far as the driver and its own task tell each other.
+#[derive(Debug, Default)]
+struct Watched {
+    /// What it waits for that is over first.
+    due: Option<Deadline>,
+    news: News,
+}
+
+/// What the task of a session has to hear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct News {
+    /// The wait that is over.
+    pub(super) over: Option<Wait>,
+    /// Why the connection is to finish.
+    pub(super) told: Option<CloseReason>,
 }
 
 impl Stream {
@@ -42,6 +64,8 @@ impl Stream {
                 sending: Sending::default(),
                 paced: kind.is_paced(),
                 call: None,
+                session: None,
+                until: None,
                 aborted: None,
                 waker: None,
             }),
@@ -105,6 +129,63 @@ impl Stream {
         }
     }
 
+    /// It has become a session, whose own task ends it.
+    pub(super) fn is_session(&self) {
+        self.facts().session = Some(Box::default());
+    }
+
+    /// Whether it has become one.
+    pub(super) fn has_session(&self) -> bool {
+        self.facts().session.is_some()
+    }
+
+    /// It lives until then at most.
+    pub(super) fn live_until(&self, at: Timestamp) {
+        self.facts().until = Some(at);
+        self.streams.look_by(at);
+    }
+
+    /// What the session's task has not heard yet.
+    pub(super) fn news(&self) -> News {
+        let mut facts = self.facts();
+        let session = facts.session.as_mut();
+        session
+            .map(|session| std::mem::take(&mut session.news))
+            .unwrap_or_default()
+    }
+
+    /// What the session waits for now. Whether the driver has to be woken for it: it looks later.
+    pub(super) fn session_waits(&self, due: Option<Deadline>) -> bool {
+        let mut facts = self.facts();
+        let Some(session) = &mut facts.session else {
+            return false;
+        };
+        if session.due == due {
+            return false;
+        }
+        session.due = due;
+        drop(facts);
+        due.is_some_and(|due| self.streams.look_by(due.at))
+    }
+
+    /// The connection is to finish.
+    pub(super) fn say_goodbye(&self, reason: CloseReason) {
+        let mut facts = self.facts();
+        let Some(session) = &mut facts.session else {
+            return;
+        };
+        session.news.told = Some(reason);
+        let waker = facts.waker.clone();
+        drop(facts);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Lets the stream's task look again.
+    pub(super) fn wake(&self) {
+        let waker = self.facts().waker.clone();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
     /// The connection as a whole was held up: this stream is not to blame.
     pub(super) fn excuse(&self, now: Timestamp) {
         self.facts().sending.excuse(now);
@@ -148,7 +229,9 @@ impl Stream {
     /// What is waited for that is over first.
     pub(super) fn deadline(&self, limits: &Timeouts) -> Option<Deadline> {
         let facts = self.facts();
-        if facts.aborted.is_some() {
+        let has_heard = |session: &Watched| session.news.over.is_some();
+        if facts.aborted.is_some() || facts.session.as_deref().is_some_and(has_heard) {
+            // What its task has been told need not be said again.
             return None;
         }
         let limits = Timeouts {
@@ -166,6 +249,10 @@ impl Stream {
             facts.receiving.silence(&limits, facts.reply.is_started()),
             facts.receiving.slowness(&limits),
             facts.sending.deadline(&limits),
+            facts
+                .until
+                .and_then(|until| Deadline::at(Wait::Acknowledgement, until)),
+            facts.session.as_ref().and_then(|session| session.due),
         ])
     }
 
@@ -177,10 +264,18 @@ impl Stream {
 
     /// A wait is over: the handler, or the call, is told to end, or the stream ends.
     pub(super) fn over(&self, wait: Wait, now: Timestamp) {
+        let mut facts = self.facts();
+        if let Some(session) = &mut facts.session {
+            session.due = None;
+            session.news.over = Some(wait);
+            let waker = facts.waker.clone();
+            drop(facts);
+            return waker.into_iter().for_each(Waker::wake);
+        }
         if wait != Wait::Response {
+            drop(facts);
             return self.abort(Reason::CANCEL);
         }
-        let mut facts = self.facts();
         let told = match &mut facts.call {
             Some((call, until)) => {
                 let told = call.cut(Status::new(

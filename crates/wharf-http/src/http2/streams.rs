@@ -7,7 +7,7 @@ use h2::Reason;
 use slab::Slab;
 use wharf_control::{Deadline, Timestamp};
 use wharf_pool::config::Limit;
-use wharf_pool::{DryRunReason, TICK};
+use wharf_pool::{CloseReason, DryRunReason, TICK};
 
 use super::request::Kind;
 use super::stream::Stream;
@@ -92,10 +92,12 @@ impl Streams {
         (!inner.live.is_empty()).then_some(inner.look_at)
     }
 
-    /// Something is over at this time.
-    pub(super) fn look_by(&self, at: Timestamp) {
+    /// Something is over at this time. Whether the streams would have been looked at later.
+    pub(super) fn look_by(&self, at: Timestamp) -> bool {
         let mut inner = self.inner();
+        let later = inner.look_at > at;
         inner.look_at = inner.look_at.min(at);
+        later
     }
 
     /// A limit has changed: nothing that was known of deadlines holds.
@@ -127,7 +129,8 @@ impl Streams {
             while let Some(deadline) = stream.deadline(limits).filter(due) {
                 let bound = limit_of(deadline.wait).filter(|(limit, _)| {
                     let own = *limit == Limit::RequestTimeout && !stream.owes_as_configured();
-                    !own && limits.rehearse(*limit)
+                    // What a session waits for, its own pool says.
+                    !own && !stream.has_session() && limits.rehearse(*limit)
                 });
                 let Some((_, reason)) = bound else {
                     stream.over(deadline.wait, now);
@@ -142,15 +145,23 @@ impl Streams {
         rehearsed
     }
 
+    /// The connection is to finish: those who have a word for that say it.
+    pub(crate) fn say_goodbye(&self, reason: CloseReason) {
+        for stream in self.all() {
+            stream.say_goodbye(reason);
+        }
+    }
+
     /// Ends all of them.
     pub(crate) fn abort_all(&self, code: Reason) {
-        let live: Vec<_> = {
-            let inner = self.inner();
-            inner.live.iter().map(|(_, it)| Arc::clone(it)).collect()
-        };
-        for stream in live {
+        for stream in self.all() {
             stream.abort(code);
         }
+    }
+
+    fn all(&self) -> Vec<Arc<Stream>> {
+        let inner = self.inner();
+        inner.live.iter().map(|(_, it)| Arc::clone(it)).collect()
     }
 }
 

@@ -11,8 +11,10 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::USER_AGENT;
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use tower::util::Oneshot;
+use wharf_pool::Berth;
 
 use super::head;
 use super::reply::{Progress, Reply, code_of};
@@ -22,10 +24,12 @@ use super::streams::Streams;
 use super::upload::Upload;
 use crate::app::{App, BoxError};
 use crate::body::RequestBody;
+use crate::connection::HttpConnection;
 use crate::flight::{Flight, Link};
 use crate::grpc;
 use crate::info::Connected;
 use crate::panics::report_panic;
+use crate::websocket::{self, Invitation, Seat, Way};
 
 /// What the streams of one connection share.
 pub(crate) struct Call<S> {
@@ -52,9 +56,9 @@ pub(crate) fn serve_stream<S: App>(
     let body = !request.body().is_end_stream();
     let facts = (body, kind);
     let (stream, place) = call.streams.begin(&shared.clock, facts, &settings.timeouts);
-    let refused = match grpc::timeout::asked(request.headers()) {
-        Err(_) if kind == Kind::Call => Some(StatusCode::BAD_REQUEST),
-        Ok(_) | Err(_) => head::refused(&request, kind, &settings.requests),
+    let (refused, berth) = match admit(&request, kind, settings, &call.link) {
+        Ok(berth) => (None, berth),
+        Err(refusal) => (Some(refusal), None),
     };
     let excess = Arc::new(AtomicBool::new(false));
     let (head, receiving) = request.into_parts();
@@ -71,7 +75,12 @@ pub(crate) fn serve_stream<S: App>(
     );
     let method = head.method.clone();
     let expects = body && head::expects_continue(&head.headers);
-    let mut request = Request::from_parts(head, RequestBody::http2(upload));
+    let (mut request, seat) = if berth.is_some() {
+        let (request, seat) = seated(head, upload, &call.link);
+        (request, Some(seat))
+    } else {
+        (Request::from_parts(head, RequestBody::http2(upload)), None)
+    };
     let asked = kind.prepare(&mut request, settings, &call.link, &stream);
     if asked.is_some() {
         flight.is_impatient();
@@ -93,16 +102,51 @@ pub(crate) fn serve_stream<S: App>(
     let app = call.app.clone();
     async move {
         let answer = match refused {
-            Some(status) => {
+            Some(refusal) => {
                 drop((request, app));
-                Some(kind.refusal(status))
+                Some(refusal)
             }
             None => handle_request(&mut reply, app, request, kind, &excess).await,
         };
-        if let Some(answer) = answer {
-            reply.send(answer, &method).await;
+        let Some(answer) = answer else { return };
+        match berth.filter(|_| answer.status().is_success()) {
+            Some(berth) => reply.open_session(answer, berth, seat, &method).await,
+            None => reply.send(answer, &method).await,
         }
     }
+}
+
+/// Looks whether a handler is to see the request, and takes a place for what is to become a session.
+fn admit<R, B>(
+    request: &Request<R>,
+    kind: Kind,
+    settings: &Settings,
+    link: &Link,
+) -> Result<Option<Berth<HttpConnection>>, Response<Option<B>>> {
+    let refused = match grpc::timeout::asked(request.headers()) {
+        Err(_) if kind == Kind::Call => Some(StatusCode::BAD_REQUEST),
+        Ok(_) | Err(_) => head::refused(request, kind, &settings.requests),
+    };
+    if let Some(status) = refused {
+        return Err(kind.refusal(status));
+    }
+    if kind != Kind::Session {
+        return Ok(None);
+    }
+    let berth = websocket::book(request, link);
+    berth.map(Some).map_err(|refusal| refusal.response(None))
+}
+
+/// A request whose stream may become a session, and its seat until that is decided.
+fn seated(head: Parts, upload: Upload, link: &Link) -> (Request<RequestBody>, Arc<Seat>) {
+    let seat = Seat::new(upload);
+    let body = RequestBody::seated(Arc::clone(&seat));
+    let mut request = Request::from_parts(head, body);
+    request.extensions_mut().insert(Invitation {
+        tasks: link.shared.sessions.clone(),
+        way: Way::Stream(Arc::clone(&seat)),
+    });
+    (request, seat)
 }
 
 /// Lets the application answer; `None` if nobody wants to hear it any more.

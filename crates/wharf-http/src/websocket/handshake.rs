@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use wharf_pool::{MoveReservation, Pool};
+use wharf_pool::{Berth, MoveReservation, Pool};
 
 use super::settings::Settings;
 use crate::connection::HttpConnection;
@@ -62,12 +62,7 @@ impl Asked {
             return Ok(Self::Ordinary);
         };
         check(request)?;
-        if let ProtocolSettings::WebSocket(settings) = &pool.config().protocol {
-            let origin = request.headers().get(ORIGIN);
-            if origin.is_some_and(|it| !settings.allowed_origins.allow(it.as_bytes())) {
-                return Err(Refusal::Origin);
-            }
-        }
+        check_origin(request, pool)?;
         let place = link.handle.reserve_move(pool).map_err(|reason| {
             let connection = link.handle.id();
             tracing::debug!(%connection, reason = reason.as_str(), "no place for a session");
@@ -76,6 +71,35 @@ impl Asked {
         let pool = pool.clone();
         Ok(Self::Session(Box::new(Reserved { place, pool })))
     }
+}
+
+/// Judges a stream that asks to become a session (RFC 8441), and takes a place for it.
+///
+/// # Errors
+///
+/// The answer, which no handler makes.
+pub(crate) fn book<B>(request: &Request<B>, link: &Link) -> Result<Berth<HttpConnection>, Refusal> {
+    let pool = link.shared.pools.of(Protocol::WebSocket);
+    let pool = pool.ok_or(Refusal::Malformed("there are no sessions here"))?;
+    check_version(request.headers())?;
+    check_origin(request, pool)?;
+    link.handle.take_berth(pool).map_err(|reason| {
+        let connection = link.handle.id();
+        tracing::debug!(%connection, reason = reason.as_str(), "no place for a session");
+        Refusal::Full
+    })
+}
+
+fn check_origin<B>(request: &Request<B>, pool: &Pool<HttpConnection>) -> Result<(), Refusal> {
+    let config = pool.config();
+    let ProtocolSettings::WebSocket(settings) = &config.protocol else {
+        return Ok(());
+    };
+    let origin = request.headers().get(ORIGIN);
+    if origin.is_some_and(|it| !settings.allowed_origins.allow(it.as_bytes())) {
+        return Err(Refusal::Origin);
+    }
+    Ok(())
 }
 
 impl Reserved {
@@ -130,15 +154,19 @@ fn check<B>(request: &Request<B>) -> Result<(), Refusal> {
     if request.method() != Method::GET {
         return Err(Refusal::Malformed("the method is not GET"));
     }
-    match fields.get(SEC_WEBSOCKET_VERSION) {
-        Some(version) if version.as_bytes() == b"13" => {}
-        Some(_) => return Err(Refusal::Version),
-        None => return Err(Refusal::Malformed("Sec-WebSocket-Version is missing")),
-    }
+    check_version(fields)?;
     if !fields.get(SEC_WEBSOCKET_KEY).is_some_and(is_key) {
         return Err(Refusal::Malformed("Sec-WebSocket-Key is not a key"));
     }
     Ok(())
+}
+
+fn check_version(fields: &HeaderMap) -> Result<(), Refusal> {
+    match fields.get(SEC_WEBSOCKET_VERSION) {
+        Some(version) if version.as_bytes() == b"13" => Ok(()),
+        Some(_) => Err(Refusal::Version),
+        None => Err(Refusal::Malformed("Sec-WebSocket-Version is missing")),
+    }
 }
 
 /// Sixteen bytes in base64.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::upgrade::{OnUpgrade, Upgraded};
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::port::Port;
+use super::seat::Seat;
 use super::socket::WebSocket;
 
 /// An extension of every request whose handler may accept a session.
@@ -23,6 +25,8 @@ pub(crate) struct Invitation {
 pub(crate) enum Way {
     /// The codec of HTTP/1 gives the connection away.
     Connection(Claim),
+    /// The stream becomes the session.
+    Stream(Arc<Seat>),
 }
 
 /// Makes a session of what the codec of HTTP/1 has given away, with what it had read ahead.
@@ -31,6 +35,7 @@ pub(crate) type Claim = fn(Upgraded) -> Option<(Arc<dyn Port>, Bytes)>;
 /// A session that has been accepted, and is there as soon as the client has been told.
 pub(super) enum Accepted {
     Connection(OnUpgrade, Claim),
+    Stream(oneshot::Receiver<Arc<dyn Port>>),
 }
 
 impl Accepted {
@@ -41,6 +46,7 @@ impl Accepted {
                 let (port, early) = claim(upgrade.await.ok()?)?;
                 Some(WebSocket::new(port, early))
             }
+            Self::Stream(session) => Some(WebSocket::new(session.await.ok()?, Bytes::new())),
         }
     }
 }

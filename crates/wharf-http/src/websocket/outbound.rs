@@ -41,6 +41,14 @@ impl Outbound {
         }
     }
 
+    /// Where no answer is among the bytes.
+    pub(crate) const fn opened() -> Self {
+        Self {
+            place: Place::Frame,
+            scan: HeadScan::new(),
+        }
+    }
+
     /// Whether something of ours can be said now.
     pub(crate) const fn is_at_boundary(&self) -> bool {
         matches!(self.place, Place::Frame) && self.scan.is_untouched()

@@ -14,6 +14,7 @@ use tokio_util::io::poll_read_buf;
 use super::assembly::Assembly;
 use super::error::WebSocketError;
 use super::message::Message;
+use super::outgoing::Frame;
 use super::port::{Port, ask};
 use super::violation::Violation;
 
@@ -87,8 +88,9 @@ impl WebSocketReceiver {
                 Ok(Some(message)) => {
                     if let Message::Close(_) = message {
                         self.over = true;
-                        ask(&*self.port, |tap, _, now| {
-                            tap.session.answer_for_handler(now);
+                        let mut answer = Some(Frame::from(message.clone()));
+                        ask(&*self.port, |tap, mut line, now| {
+                            tap.answer_close(&mut line, cx, answer.take(), now);
                         });
                     }
                     return Poll::Ready(Some(Ok(message)));

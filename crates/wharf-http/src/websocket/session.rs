@@ -136,6 +136,14 @@ impl Session {
         }
     }
 
+    /// The same on a stream of its own, on which nothing but frames are sent.
+    pub(crate) fn on_stream(settings: Settings, now: Timestamp) -> Self {
+        Self {
+            outbound: Outbound::opened(),
+            ..Self::new(settings, now)
+        }
+    }
+
     /// The client has sent these bytes.
     pub(crate) fn received(&mut self, bytes: &[u8], now: Timestamp) -> Passed {
         self.heard(now);

@@ -56,6 +56,7 @@ impl WebSocketUpgrade {
                 let accept = fields.get(SEC_WEBSOCKET_KEY).and_then(answer_to);
                 (Accepted::Connection(upgrade, claim), accept)
             }
+            Way::Stream(seat) => (Accepted::Stream(seat.accept()), None),
         };
         Ok(Self {
             tasks,
@@ -111,6 +112,8 @@ impl WebSocketUpgrade {
                 fields.extend(accept.map(|accept| (SEC_WEBSOCKET_ACCEPT, accept)));
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             }
+            // RFC 8441 5: any 2xx opens it.
+            Accepted::Stream(_) => {}
         }
         tasks.spawn(async move {
             if let Some(session) = accepted.session().await {

@@ -55,6 +55,8 @@ pub struct Occupancy {
     pub reserved: u32,
     /// Of the active ones, those of which it is not yet known what they speak.
     pub detecting: u32,
+    /// What takes a connection's place without being one: it shares a connection that is elsewhere.
+    pub berths: u32,
     /// The limit in force, if the scope has one; one on a dry run is not in force.
     pub limit: Option<u32>,
 }
@@ -78,6 +80,7 @@ pub(super) struct Ledger {
     pub(super) active: u32,
     pub(super) reserved: u32,
     pub(super) detecting: u32,
+    pub(super) berths: u32,
     /// Of a listener: of those that it has in detection.
     pub(super) flow: Flow,
     /// What limits on a dry run would have done to those who came here, whosever limits they are.
@@ -98,6 +101,7 @@ impl Ledger {
             active: 0,
             reserved: 0,
             detecting: 0,
+            berths: 0,
             flow: Flow::default(),
             rehearsed: Rehearsed::default(),
         }
@@ -129,6 +133,7 @@ impl Ledger {
             active,
             reserved,
             detecting,
+            berths,
             ref limits,
             ..
         } = *self;
@@ -137,6 +142,7 @@ impl Ledger {
             active,
             reserved,
             detecting,
+            berths,
             limit,
         }
     }
@@ -144,11 +150,13 @@ impl Ledger {
     /// Whether one more would fit in.
     pub(super) fn room(&self) -> Result<(), RejectReason> {
         match self.limits.in_force() {
-            Some(limit) if self.active + self.reserved >= limit => Err(match self.kind {
-                ScopeKind::Process => RejectReason::ProcessLimit,
-                ScopeKind::Listener => RejectReason::ListenerLimit,
-                ScopeKind::Pool => RejectReason::PoolLimit,
-            }),
+            Some(limit) if self.active + self.reserved + self.berths >= limit => {
+                Err(match self.kind {
+                    ScopeKind::Process => RejectReason::ProcessLimit,
+                    ScopeKind::Listener => RejectReason::ListenerLimit,
+                    ScopeKind::Pool => RejectReason::PoolLimit,
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -157,7 +165,8 @@ impl Ledger {
     /// [`Ledger::take_token`] and the count of its source say.
     pub(super) fn objects(&self) -> Option<DryRunReason> {
         let limit = self.limits.max_connections?.get();
-        let over = self.active > limit && self.limits.dry_run.has(Limit::MaxConnections);
+        let over =
+            self.active + self.berths > limit && self.limits.dry_run.has(Limit::MaxConnections);
         over.then_some(match self.kind {
             ScopeKind::Process => DryRunReason::ProcessLimit,
             ScopeKind::Listener => DryRunReason::ListenerLimit,

@@ -195,7 +195,11 @@ impl<C: Connection> Pool<C> {
 fn tightest(scopes: &[Occupancy]) -> Option<(u32, u32)> {
     scopes
         .iter()
-        .filter_map(|scope| scope.limit.map(|limit| (scope.active, limit)))
+        .filter_map(|scope| {
+            scope
+                .limit
+                .map(|limit| (scope.active + scope.berths, limit))
+        })
         .max_by(|a, b| ratio(a.0, a.1).total_cmp(&ratio(b.0, b.1)))
 }
 

@@ -405,6 +405,42 @@ fn moves_that_begin_together_do_not_pass_a_share_or_a_rate() {
 }
 
 #[test]
+fn a_berth_takes_a_place_and_a_share_and_is_no_connection() {
+    let world = World::new();
+    let target = pool(&world.registry, "test/target");
+    target
+        .update_config(&patch("max_connections", 2_i64))
+        .unwrap();
+    let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|peer| world.open(peer).unwrap());
+    let berths = [&a, &a].map(|guard| guard.handle().take_berth(&target).unwrap());
+    let occupancy = target.occupancy();
+    assert_eq!((occupancy.active, occupancy.berths), (0, 2));
+    assert!(!target.can_accept() && world.pool.active() == 2);
+    assert_eq!(
+        b.handle().take_berth(&target).unwrap_err(),
+        RejectReason::PoolLimit
+    );
+    assert_eq!(b.handle().enter(&target), Err(RejectReason::PoolLimit));
+    assert_eq!(target.health().rejected_connections, 2);
+    assert!((target.health().utilization_ratio - 1.0).abs() < 1e-9);
+
+    target
+        .update_config(&patch("max_connections_per_ip", 2_i64))
+        .unwrap();
+    target
+        .update_config(&patch("max_connections", Value::Off))
+        .unwrap();
+    // Those that were taken before are counted too.
+    assert_eq!(
+        a.handle().take_berth(&target).unwrap_err(),
+        RejectReason::IpLimit
+    );
+    drop(berths);
+    assert!(a.handle().take_berth(&target).is_ok());
+    assert_eq!(target.occupancy().berths, 0);
+}
+
+#[test]
 fn behind_a_proxy_the_announced_source_is_charged_once() {
     let world = World::new();
     world.set("max_connections_per_ip", 1_i64);

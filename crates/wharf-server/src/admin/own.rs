@@ -1,4 +1,4 @@
-//! What a pool's protocol has to say beyond what every pool says: TLS, streams, calls.
+//! What a pool's protocol has to say beyond what every pool says: TLS, streams, sessions, calls.
 
 use serde_json::{Map, Value, json};
 use wharf_http::grpc::{Code, MethodFigures};
@@ -20,6 +20,15 @@ pub(super) fn add(shown: &mut Map<String, Value>, pool: &Pool<HttpConnection>, d
         let streams = json!({ "open": metrics.in_flight, "opened": metrics.requests });
         shown.insert("streams".to_owned(), streams);
         shown.insert("http2_abuse".to_owned(), counts(&tally.http2_abuse));
+    }
+    if protocol == "websocket" {
+        let (metrics, occupancy) = (pool.metrics(), pool.occupancy());
+        let sessions = json!({
+            "open": metrics.in_flight,
+            "opened": metrics.requests,
+            "over_http2": occupancy.berths,
+        });
+        shown.insert("sessions".to_owned(), sessions);
     }
     if protocol == "grpc" {
         let figures = desk.running.grpc_calls().figures();

@@ -9,6 +9,7 @@ use wharf_http::websocket::{Message, WebSocket, WebSocketUpgrade};
 
 /// `GET /ws`: every message comes back, its fragments joined.
 pub(super) async fn echo(upgrade: WebSocketUpgrade) -> Response {
+    let upgrade = upgrade.protocols(["echo"]);
     upgrade.on_upgrade(echo_all).into_response()
 }
 

@@ -19,6 +19,7 @@ mod opening;
 mod pace;
 mod raw;
 mod requests;
+mod sessions;
 mod streams;
 
 use client::{Client, asked};

@@ -67,6 +67,20 @@ impl Tap {
         outgoing.is_some_and(|outgoing| outgoing.put(frame))
     }
 
+    /// The client has said Close, and is answered with the same, after what waits.
+    pub(crate) fn answer_close<I: Line + ?Sized>(
+        &mut self,
+        io: &mut I,
+        cx: &mut Context<'_>,
+        answer: Option<Frame>,
+        now: Timestamp,
+    ) {
+        if let (Some(outgoing), Some(answer)) = (&mut self.outgoing, answer) {
+            outgoing.put(answer);
+            self.send_now(io, cx, now);
+        }
+    }
+
     /// Ready when nothing waits any more; with whether that is because all of it has gone.
     pub(crate) fn poll_sent<I: Line + ?Sized>(
         &mut self,

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 
 use super::*;
+use crate::websocket::{CloseCode, CloseFrame, Message, Queued, WebSocket, WebSocketUpgrade};
 
 type Sent = http_body_util::combinators::UnsyncBoxBody<Bytes, crate::BoxError>;
 type Asked = Request<RequestBody>;
@@ -54,8 +55,63 @@ fn parts<B>(request: &Request<B>) -> (String, u64) {
     (action.to_owned(), number.parse().unwrap_or(0))
 }
 
-async fn answer(request: Asked) -> Result<Response<Sent>, crate::BoxError> {
+/// What a session's handler does.
+async fn handle(mut session: WebSocket, handler: String) {
+    match handler.as_str() {
+        "leave" => return,
+        "panic" => assert_eq!(handler, "as asked"),
+        "deaf" => return sleep(24 * 3600 * SECOND).await,
+        "close" => {
+            session.push("last words");
+            let why = CloseFrame::new(CloseCode::new(4000).unwrap(), "bye");
+            session.close(why);
+            assert_eq!(session.push("too late"), Queued::Ended);
+        }
+        "flood" => {
+            for _ in 0..2 {
+                session.send(vec![b'x'; 60_000]).await.unwrap();
+                // What of it can go, goes.
+                sleep(Duration::from_millis(10)).await;
+            }
+            while session.push(vec![b'x'; 60_000]) != Queued::TooSlow {}
+        }
+        "halves" => {
+            let (mut sender, mut receiver) = session.split();
+            let (give, mut take) = tokio::sync::mpsc::channel(1);
+            let telling = TaskTracker::new().spawn(async move {
+                while let Some(message) = take.recv().await {
+                    sender.send(message).await.unwrap();
+                }
+            });
+            while let Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) =
+                receiver.recv().await
+            {
+                give.send(message).await.unwrap();
+            }
+            drop(give);
+            return telling.await.unwrap();
+        }
+        _ => {}
+    }
+    while let Some(Ok(message)) = session.recv().await {
+        if session.send(message).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer(mut request: Asked) -> Result<Response<Sent>, crate::BoxError> {
     let (action, number) = parts(&request);
+    if let Some(handler) = action.strip_prefix("ws-") {
+        let handler = handler.to_owned();
+        let upgrade = WebSocketUpgrade::from_request(&mut request)?.protocols(["two", "one"]);
+        let response = upgrade.on_upgrade(|session| handle(session, handler));
+        return Ok(response.map(|body| body.map_err(|never| match never {}).boxed_unsync()));
+    }
+    if action == "tunnel" {
+        let echo = request.into_body();
+        return Ok(Response::new(echo.boxed_unsync()));
+    }
     let text = |text: String| Ok(of(Full::from(text)));
     match action.as_str() {
         "early" => return text("early".to_owned()),
