@@ -199,7 +199,6 @@ def test_a_slow_consumer_costs_a_thousand_others_nothing(serve_ws, policy):
 
 
 @pytest.mark.heavy
-@pytest.mark.xfail(reason="the demo's sessions are axum's, whose codec keeps its buffers", strict=True)
 def test_an_idle_session_costs_five_kilobytes_at_most(serve_ws):
     count = 2000
     with serve_ws() as server, ExitStack() as peers:

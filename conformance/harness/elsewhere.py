@@ -38,7 +38,8 @@ class Elsewhere:
         return self
 
     def __exit__(self, *_):
-        # The cable goes with the network that one of its ends is in.
+        # The cable would go with the network, but some time later, and the next one has its names.
+        subprocess.run(["ip", "link", "delete", self.ours], check=False, capture_output=True)
         _ip("netns", "delete", self.name)
 
     def cut(self):
