@@ -133,10 +133,8 @@ impl PoolSize {
             .min(Self::EACH_TIME)
             .min(attempts);
 
-        let unserved = pool
-            .waiting
-            .saturating_sub(pool.connecting.saturating_add(pool.idle));
-        let for_waiters = wanted.min(unserved);
+        // Somebody waits: the pool is behind, and not to be held back further.
+        let for_waiters = wanted.min(pool.waiting);
         let mut ahead = 0;
         while ahead < wanted - for_waiters && self.ahead.try_take(now).is_ok() {
             ahead += 1;

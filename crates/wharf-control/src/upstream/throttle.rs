@@ -113,9 +113,9 @@ mod tests {
     fn an_endpoint_that_takes_100_a_second_is_sent_twice_that() {
         let mut taken = 0;
         let sent = sent(|tick| {
-            let takes = taken < tick / 10;
-            taken += u64::from(takes);
-            takes
+            let room = taken < tick / 10;
+            taken += u64::from(room);
+            room
         });
         assert!((3_800..4_200).contains(&sent), "{sent}");
     }
