@@ -18,6 +18,7 @@ mod openapi;
 mod operation;
 mod own;
 mod page;
+mod past;
 mod pools;
 mod spare;
 
@@ -30,6 +31,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
+use axum::routing::get;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -39,6 +41,7 @@ use wharf_pool::Registry;
 use crate::event_log::EventLog;
 use crate::live::Live;
 use crate::log::Logs;
+use crate::past::Past;
 use crate::process::ProcessFigures;
 use fault::{Answer, Fault};
 use operation::OPERATIONS;
@@ -55,6 +58,8 @@ pub(crate) struct Desk {
     pub(crate) live: Arc<Live>,
     /// What happened last.
     pub(crate) events: EventLog,
+    /// What the last ten minutes were like.
+    pub(crate) past: Past,
     /// Told when the process is to drain.
     pub(crate) stop: watch::Sender<bool>,
     /// The streams, for what they lost.
@@ -79,6 +84,8 @@ impl Desk {
         for operation in OPERATIONS {
             router = router.route(operation.path, (operation.handler)());
         }
+        // Parts of the page, and not of the API.
+        router = router.route("/dashboard/{file}", get(page::file));
         router
             .fallback(async || {
                 Fault::new(StatusCode::NOT_FOUND, "there is nothing here; try /pools")

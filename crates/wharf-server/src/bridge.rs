@@ -50,6 +50,7 @@ pub(crate) fn start(desk: Arc<Desk>, door: Option<Door>) -> io::Result<()> {
                 Box::pin(watch(Arc::clone(&desk.live))),
                 tell_closes(desk.registry().events().subscribe()),
                 desk.events.keep(desk.registry().events().subscribe()),
+                desk.past.keep(desk.registry(), &desk.figures, desk.started),
                 stop_overtime(desk.stop.subscribe(), &desk),
             );
         });

@@ -21,6 +21,7 @@ mod event_log;
 mod live;
 mod log;
 mod memory;
+mod past;
 mod process;
 mod room;
 mod serve;

@@ -41,15 +41,16 @@ impl ProcessFigures {
 
     /// The figures of now.
     pub(crate) fn now(&self) -> Figures {
-        let figures = self
-            .stat
-            .as_ref()
-            .and_then(read)
-            .and_then(|stat| parse(&stat));
         Figures {
             open_descriptors: self.count_descriptors(),
-            ..figures.unwrap_or_default()
+            ..self.without_descriptors()
         }
+    }
+
+    /// The same without a look at every descriptor.
+    pub(crate) fn without_descriptors(&self) -> Figures {
+        let stat = self.stat.as_ref().and_then(read);
+        stat.and_then(|stat| parse(&stat)).unwrap_or_default()
     }
 
     fn count_descriptors(&self) -> Option<u64> {

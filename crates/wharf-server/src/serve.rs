@@ -19,6 +19,7 @@ use crate::config::{AdminAddress, Auto, Config, ServerSettings};
 use crate::event_log::EventLog;
 use crate::live::{Kit, Live, Served, drain_settings};
 use crate::log::Logs;
+use crate::past::Past;
 use crate::process::ProcessFigures;
 use crate::room::Room;
 use crate::{bridge, demo, descriptors, wall_clock};
@@ -115,6 +116,7 @@ impl Serving {
             running: running.clone(),
             live: Arc::new(live),
             events: EventLog::new(wall_clock::era()),
+            past: Past::default(),
             stop,
             logs: logs.clone(),
             figures: ProcessFigures::open(),

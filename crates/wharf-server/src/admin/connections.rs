@@ -1,5 +1,7 @@
 //! `/connections`: who is connected, and the end of one of them.
 
+mod order;
+
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
@@ -12,6 +14,7 @@ use wharf_pool::{Cidr, CloseReason, ConnId, ConnectionInfo, Phase, PoolName};
 use super::Desk;
 use super::fault::{Answer, Fault};
 use super::pools::millis;
+use order::Order;
 
 /// How many are shown without `limit`, and how many at most.
 const SHOWN: usize = 100;
@@ -23,6 +26,7 @@ struct Wanted {
     pool: Option<PoolName>,
     state: Option<Phase>,
     peer: Option<Peer>,
+    order: Option<Order>,
     limit: usize,
 }
 
@@ -41,26 +45,32 @@ const STATES: [Phase; 5] = [
     Phase::Closing,
 ];
 
-/// `GET /connections?pool=&state=&peer=&limit=`.
+/// `GET /connections?pool=&state=&peer=&sort=&limit=`.
 pub(super) async fn list(
     State(desk): State<Arc<Desk>>,
     Query(query): Query<Vec<(String, String)>>,
 ) -> Result<Answer, Fault> {
     let wanted = Wanted::read(&query)?;
     let all = desk.registry().connections();
-    let mut matching = all
+    let mut matching: Vec<_> = all
         .iter()
         .map(|handle| (handle.info(), handle))
-        .filter(|(info, _)| wanted.admits(info));
-    let shown: Vec<_> = matching
-        .by_ref()
-        .take(wanted.limit)
-        .map(|(info, handle)| connection(&info, handle.connection().tls()))
+        .filter(|(info, _)| wanted.admits(info))
         .collect();
-    let truncated = matching.next().is_some();
-    Ok(Answer(
-        json!({ "connections": shown, "truncated": truncated }),
-    ))
+    let total = matching.len();
+    match wanted.order {
+        Some(order) => matching = order.first(matching, wanted.limit),
+        None => matching.truncate(wanted.limit),
+    }
+    let shown: Vec<_> = matching
+        .iter()
+        .map(|(info, handle)| connection(info, handle.connection().tls()))
+        .collect();
+    Ok(Answer(json!({
+        "connections": shown,
+        "total": total,
+        "truncated": total > wanted.limit,
+    })))
 }
 
 /// `DELETE /connections/{id}`: asks it to finish, as its protocol has it.
@@ -114,6 +124,13 @@ impl Wanted {
                         "write 10.0.0.1, 10.0.0.1:4711 or 10.0.0.0/8",
                     )
                 }
+                "sort" => {
+                    wanted.order = Order::read(value);
+                    (
+                        wanted.order.is_some(),
+                        "write a figure such as age_ms, or -age_ms for the largest first",
+                    )
+                }
                 "limit" => {
                     let limit = value
                         .parse()
@@ -122,7 +139,7 @@ impl Wanted {
                     wanted.limit = limit.unwrap_or(SHOWN);
                     (limit.is_some(), "write a number from 1 to 10000")
                 }
-                _ => (false, "ask by pool, state, peer and limit"),
+                _ => (false, "ask by pool, state, peer, sort and limit"),
             };
             if !taken {
                 let fault = Fault::new(StatusCode::BAD_REQUEST, "the query cannot be answered");

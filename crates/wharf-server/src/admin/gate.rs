@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::Desk;
 use super::fault::Fault;
+use super::page;
 use crate::config::{AdminAddress, AdminConfig};
 
 /// A page on another site can neither send it nor learn that it must.
@@ -56,7 +57,8 @@ fn admit(access: &AdminConfig, request: &Request) -> Result<(), Fault> {
     match &access.token {
         Some(token) => {
             // Probes carry no token, and the page's shell holds no secret.
-            let public = matches!(request.uri().path(), "/live" | "/ready" | "/");
+            let path = request.uri().path();
+            let public = matches!(path, "/live" | "/ready" | "/") || page::has(path);
             if !public && !bearer(headers).is_some_and(|offered| token.matches(offered)) {
                 let detail = "this needs the header Authorization: Bearer with the admin token";
                 return Err(Fault::new(StatusCode::UNAUTHORIZED, detail));

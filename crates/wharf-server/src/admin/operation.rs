@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use axum::routing::{MethodRouter, delete, get, patch, post};
 
-use super::{Desk, config, connections, events, health, metrics, openapi, page, pools};
+use super::{Desk, config, connections, events, health, metrics, openapi, page, past, pools};
 
 /// One thing that can be asked.
 pub(super) struct Operation {
@@ -145,6 +145,19 @@ pub(super) const OPERATIONS: &[Operation] = &[
     read("/pools", "Every pool", &[ok("The pools", "Pools")], || {
         get(pools::list)
     }),
+    Operation {
+        query: &[parameter(
+            "since",
+            "Only what came after this at_ms",
+            r#"{"anyOf": [{"type": "number", "minimum": 0, "maximum": 1e15}, {"const": ""}]}"#,
+        )],
+        ..read(
+            "/pools/history",
+            "The last ten minutes of every pool, a sample every five seconds",
+            &[ok("The samples, in columns", "Past"), BAD_QUERY],
+            || get(past::history),
+        )
+    },
     read(
         "/pools/{listener}/{protocol}",
         "One pool: its configuration, health and metrics",
@@ -178,6 +191,11 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 "peer",
                 "Only from this address, address and port, or range",
                 TEXT,
+            ),
+            parameter(
+                "sort",
+                "By this figure, the smallest first; with - before it, the largest first",
+                r#"{"type": "string", "pattern": "^(-?(id|peer|pool|state|age_ms|idle_ms|requests|in_flight|bytes_received|bytes_sent))?$"}"#,
             ),
             parameter(
                 "limit",
