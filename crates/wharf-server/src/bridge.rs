@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use crate::admin::{Desk, Door};
 use crate::live::{Live, Source, drain_settings, watch};
 use crate::log::tell_closes;
+use crate::progress;
 
 /// The exit code after a second signal: the shell's for an interrupted process.
 const INTERRUPTED: i32 = 130;
@@ -52,6 +53,7 @@ pub(crate) fn start(desk: Arc<Desk>, door: Option<Door>) -> io::Result<()> {
                 desk.events.keep(desk.registry().events().subscribe()),
                 desk.past.keep(desk.registry(), &desk.figures, desk.started),
                 stop_overtime(desk.stop.subscribe(), &desk),
+                progress::show(&desk),
             );
         });
     };

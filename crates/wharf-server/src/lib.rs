@@ -23,6 +23,7 @@ mod log;
 mod memory;
 mod past;
 mod process;
+mod progress;
 mod room;
 mod serve;
 mod wall_clock;

@@ -12,6 +12,7 @@ mod look;
 mod sink;
 
 pub(crate) use closes::tell_closes;
+use line::Style;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -88,8 +89,25 @@ impl Logs {
         [("messages", messages), ("access", access)]
     }
 
+    /// Whether somebody watches the messages on a terminal.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.look.of_messages() == Style::Colour
+    }
+
+    /// Keeps `text` below the last line, if it is a terminal that shows them.
+    pub(crate) fn note(&self, text: Option<String>) {
+        if self.look.of_requests() == Style::Colour {
+            // Its lines go over the note of the other: each takes it off first.
+            self.access.note(text.as_ref().map(|_| String::new()));
+        }
+        if self.is_watched() {
+            self.messages.note(text);
+        }
+    }
+
     /// Waits until the last lines are written, for a second at most.
     pub(crate) fn flush(&self) {
+        self.note(None);
         self.access.flush(LAST_LINES);
         self.messages.flush(LAST_LINES);
     }

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// How many bytes of lines may wait: a second of a busy access log.
 const QUEUE: usize = 4 << 20;
 
+/// What takes a note off a terminal again: the cursor stands before it.
+const CLEAR: &[u8] = b"\x1b[2K";
+
 /// How long lines are collected before one write takes them all.
 const COLLECT: Duration = Duration::from_millis(5);
 
@@ -31,6 +34,14 @@ struct Queue {
     lines: Vec<u8>,
     writing: bool,
     pace: Pace,
+    note: Note,
+}
+
+/// What stands below the last line of a terminal, and is written again below each that follows.
+#[derive(Debug, Default)]
+struct Note {
+    text: Option<String>,
+    changed: bool,
 }
 
 /// Whether lines are collected before they are written.
@@ -70,6 +81,17 @@ impl Sink {
         }
     }
 
+    /// Keeps `text` below the last line from now on. Only for terminals.
+    pub(crate) fn note(&self, text: Option<String>) {
+        let mut queue = self.shared.lock();
+        queue.note = Note {
+            text,
+            changed: true,
+        };
+        drop(queue);
+        self.shared.filled.notify_one();
+    }
+
     /// How many lines were lost.
     pub(crate) fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
@@ -80,9 +102,15 @@ impl Sink {
         let mut queue = self.shared.lock();
         queue.pace = Pace::Hurry;
         self.shared.filled.notify_one();
-        let busy = |queue: &mut Queue| queue.writing || !queue.lines.is_empty();
+        let busy = |queue: &mut Queue| queue.writing || queue.has_news();
         let waited = self.shared.emptied.wait_timeout_while(queue, at_most, busy);
         drop(waited);
+    }
+}
+
+impl Queue {
+    fn has_news(&self) -> bool {
+        !self.lines.is_empty() || self.note.changed
     }
 }
 
@@ -94,9 +122,10 @@ impl Shared {
 
     fn write_all(&self, mut out: impl Write) {
         let mut batch = Vec::new();
+        let mut noted = false;
         loop {
             let mut queue = self.lock();
-            while queue.lines.is_empty() {
+            while !queue.has_news() {
                 queue = self
                     .filled
                     .wait(queue)
@@ -107,13 +136,25 @@ impl Shared {
                 queue = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
             mem::swap(&mut queue.lines, &mut batch);
+            queue.note.changed = false;
+            let note = queue.note.text.clone();
             queue.writing = true;
             drop(queue);
+            if noted || note.is_some() {
+                // It loses nothing that is counted.
+                write(&mut out, CLEAR).ok();
+            }
             if write(&mut out, &batch).is_err() {
                 let lines = batch.split(|byte| *byte == b'\n').count() as u64 - 1;
                 self.dropped.fetch_add(lines, Ordering::Relaxed);
             }
             batch.clear();
+            noted = note.is_some();
+            if let Some(note) = note {
+                write(&mut out, note.as_bytes())
+                    .and_then(|()| write(&mut out, b"\r"))
+                    .ok();
+            }
             self.lock().writing = false;
             self.emptied.notify_all();
         }
@@ -174,6 +215,31 @@ mod tests {
         }
         sink.flush(Duration::from_secs(10));
         assert!(written.lock().unwrap().len() >= QUEUE - line.len());
+    }
+
+    #[test]
+    fn a_note_stays_below_the_last_line() {
+        let (go, gate) = mpsc::channel();
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let sink = Sink::start("test", Slow(gate, Arc::clone(&written)));
+        for _ in 0..20 {
+            go.send(()).unwrap();
+        }
+        let patience = Duration::from_secs(10);
+        sink.put(b"one\n");
+        sink.flush(patience);
+        sink.note(Some("3 left".to_owned()));
+        sink.flush(patience);
+        sink.put(b"two\n");
+        sink.flush(patience);
+        sink.note(None);
+        sink.flush(patience);
+        let written = String::from_utf8(written.lock().unwrap().clone()).unwrap();
+        let clear = "\x1b[2K";
+        assert_eq!(
+            written,
+            format!("one\n{clear}3 left\r{clear}two\n3 left\r{clear}")
+        );
     }
 
     #[test]
