@@ -42,6 +42,21 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Watch a running wharf: pools, connections and events, live.
+    Top {
+        /// Its admin address, such as `https://ops.internal:9900` or `unix:/run/wharf.sock`.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9900")]
+        admin: String,
+        /// The file with the admin token, where the address needs one.
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+        /// With https: believe the certificates in this file, and not those that the system does.
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
+        /// With https: believe any certificate, as of `tls = { self_signed = true }`.
+        #[arg(long, conflicts_with = "ca")]
+        insecure: bool,
+    },
 }
 
 const EXAMPLES: &str = "\
@@ -50,8 +65,9 @@ Examples:
   wharf check wharf.toml              is the file right?
   wharf serve --config wharf.toml     serve it
   wharf config --config wharf.toml    what is in force, and why
+  wharf top                           watch it
 
-While it runs (admin address):
+While it runs (admin address; open http://127.0.0.1:9900/ for the dashboard):
   curl http://127.0.0.1:9900/health
   curl http://127.0.0.1:9900/pools
   curl -X PATCH -H 'x-wharf-admin: 1' -d '{\"max_connections\": 100}' \\

@@ -4,12 +4,13 @@ use std::error::Error;
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::config::{AdminAddress, Config, effective, load};
 use crate::log::Logs;
 use crate::serve::{ServeError, Serving};
+use crate::top::{self, Trust, Watched};
 
 /// How many ports after the wanted one the demo tries.
 const PORTS: u16 = 100;
@@ -82,6 +83,32 @@ pub fn config(file: Option<&Path>) -> ExitCode {
     }
 }
 
+/// `wharf top [--admin URL] [--token-file FILE]`.
+pub fn top(
+    admin: &str,
+    token_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    insecure: bool,
+) -> ExitCode {
+    let trust = match ca {
+        Some(file) => Trust::File(file),
+        None if insecure => Trust::Anybody,
+        None => Trust::System,
+    };
+    let watched = admin.parse().map(|admin| Watched {
+        admin,
+        token_file,
+        trust,
+    });
+    match watched {
+        Ok(watched) => match top::top(&watched) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => refused(&format!("wharf: {}\n", chain(&error))),
+        },
+        Err(invalid) => refused(&format!("wharf: --admin {admin:?}: {invalid}\n")),
+    }
+}
+
 fn take_free_ports(config: &mut Config) {
     for listener in &mut config.listeners {
         listener.address = next_free(listener.address);
@@ -139,12 +166,17 @@ fn refused(why: &dyn Display) -> ExitCode {
 
 fn failed(error: &ServeError, logs: &Logs) -> ExitCode {
     logs.flush();
+    writeln!(io::stderr(), "wharf: {}", chain(error)).ok();
+    ExitCode::FAILURE
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn Error) -> String {
     let mut chain = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let _ = write!(chain, ": {error}");
         cause = error.source();
     }
-    writeln!(io::stderr(), "wharf: {chain}").ok();
-    ExitCode::FAILURE
+    chain
 }

@@ -26,4 +26,5 @@ mod process;
 mod progress;
 mod room;
 mod serve;
+mod top;
 mod wall_clock;

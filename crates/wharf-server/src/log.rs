@@ -12,6 +12,7 @@ mod look;
 mod sink;
 
 pub(crate) use closes::tell_closes;
+pub(crate) use line::Escaped;
 use line::Style;
 
 use std::fs::File;

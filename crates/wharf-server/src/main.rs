@@ -12,5 +12,11 @@ fn main() -> ExitCode {
         Some(Command::Serve { config }) => commands::serve(&config),
         Some(Command::Check { file }) => commands::check(&file),
         Some(Command::Config { config }) => commands::config(config.as_deref()),
+        Some(Command::Top {
+            admin,
+            token_file,
+            ca,
+            insecure,
+        }) => commands::top(&admin, token_file, ca, insecure),
     }
 }

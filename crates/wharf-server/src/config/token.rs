@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use subtle::ConstantTimeEq;
 
 /// The shortest token that is taken, in characters.
@@ -32,6 +33,13 @@ impl Token {
             }
             token => Ok(Self(Arc::from(token))),
         }
+    }
+
+    /// The header that bears it; `None` if no header can.
+    pub(crate) fn bearer(&self) -> Option<HeaderValue> {
+        let mut value = HeaderValue::try_from(format!("Bearer {}", self.0)).ok()?;
+        value.set_sensitive(true);
+        Some(value)
     }
 
     /// Whether `offered` is the token. Takes the same time wherever they differ.
