@@ -158,9 +158,10 @@ impl StreamSession {
 
     /// Whether what is over is so by a limit on a dry run.
     fn rehearses(&self, wait: Wait, tap: &mut Tap) -> bool {
-        let limit = match wait {
-            Wait::Rest => Some((Limit::MaxAge, DryRunReason::MaxAge)),
-            wait => limit_of(wait),
+        let limit = if wait == Wait::Rest {
+            Some((Limit::MaxAge, DryRunReason::MaxAge))
+        } else {
+            limit_of(wait)
         };
         let rehearsed = limit.filter(|(limit, _)| tap.session.settings.rehearse(*limit));
         if let Some((_, reason)) = rehearsed {
