@@ -37,6 +37,8 @@ mod invitation;
 mod message;
 mod meter;
 mod no_body;
+#[cfg(test)]
+mod oracle;
 mod origins;
 mod outbound;
 mod outgoing;

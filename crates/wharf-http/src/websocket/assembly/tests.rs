@@ -1,4 +1,7 @@
+use proptest::prelude::*;
+
 use super::*;
+use crate::websocket::oracle;
 
 /// A client's frame.
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -101,4 +104,38 @@ fn a_payload_that_was_read_in_place_is_the_same() {
     let message = assembly.extended(7);
     assert_eq!(message, Ok(Some(b"0123456789".to_vec().into())));
     assert!(assembly.is_idle() && assembly.wanted().is_none());
+}
+
+/// Mostly frames, some of them broken, some cut short.
+fn frames() -> impl Strategy<Value = Vec<u8>> {
+    let first = prop_oneof![
+        8 => prop_oneof![Just(0x81), Just(0x82), Just(0x01), Just(0x00), Just(0x80), Just(0x89)],
+        1 => any::<u8>(),
+    ];
+    let payload = prop_oneof![
+        3 => "[a-zäß☕]{0,20}".prop_map(String::into_bytes),
+        1 => prop::collection::vec(any::<u8>(), 0..200),
+    ];
+    let frame = (first, payload).prop_map(|(first, payload)| masked(first, &payload));
+    let all = prop::collection::vec(frame, 0..12).prop_map(|frames| frames.concat());
+    (all, any::<prop::sample::Index>(), any::<bool>()).prop_map(|(mut all, at, cut)| {
+        if cut && !all.is_empty() {
+            all.truncate(at.index(all.len()));
+        }
+        all
+    })
+}
+
+proptest! {
+    #[test]
+    fn tungstenite_hears_the_same(bytes in frames(), cut in 1_usize..50) {
+        let theirs = oracle::theirs(&bytes);
+        prop_assert_eq!(&oracle::ours(&bytes, usize::MAX), &theirs);
+        prop_assert_eq!(&oracle::ours(&bytes, cut), &theirs);
+    }
+
+    #[test]
+    fn no_bytes_do_harm(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in 1_usize..50) {
+        prop_assert_eq!(oracle::ours(&bytes, cut), oracle::theirs(&bytes));
+    }
 }
