@@ -1,4 +1,7 @@
-//! Sessions of handlers that know nothing of wharf: axum's own, and whoever takes an upgrade.
+//! Sessions: of handlers that know nothing of wharf (axum's own, and whoever takes an upgrade), and of
+//! wharf's extractor.
+
+mod extractor;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
@@ -74,6 +77,7 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
