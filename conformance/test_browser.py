@@ -143,9 +143,6 @@ def test_a_tab_that_loads_much_at_once_is_no_abuse(serve_page, browser):
 # Sessions.
 
 
-MULTIPLEXED = pytest.mark.xfail(reason="there is no WebSocket over HTTP/2 yet", strict=True)
-
-
 def talk(tab, server, scheme, protocols="[]"):
     return tab.run(TALK % (url(server, "/ws", scheme), protocols))
 
@@ -162,11 +159,11 @@ def test_a_session_over_tls(serve_page, browser):
             assert talk(tab, server, "wss") == WELL
 
 
-@MULTIPLEXED
 def test_a_session_on_a_stream_of_http2(serve_page, browser):
     with serve_page(TLS, tls=True) as server, browser.open(url(server)) as tab:
         assert talk(tab, server, "wss") == WELL
         # It was no connection of its own.
+        assert server.json("/pools/web/websocket")["sessions"]["opened"] == 1
         accepted = server.metrics().by("wharf_connections_accepted_total", "protocol")
         assert set(active(server)) == {"http2"} and not ended(server)
         assert not accepted.get("websocket") and not accepted.get("https")

@@ -119,7 +119,6 @@ def test_python_is_not_offered_compression(serve_sessions):
         assert asyncio.run(talk(url)) == []
 
 
-@pytest.mark.xfail(reason="the demo's echo agrees on no subprotocol yet", strict=True)
 @pytest.mark.parametrize("client", ["websockets", "ws"])
 def test_both_agree_on_a_subprotocol(serve_sessions, client):
     async def talk(url):

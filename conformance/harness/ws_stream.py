@@ -8,7 +8,7 @@ from hyperframe.frame import DataFrame, RstStreamFrame
 from .h2 import Code, data, headers, rst_stream
 from .ws import CLOSE, frame
 
-ENABLE_CONNECT_PROTOCOL = 8
+LARGEST = 1 << 14  # RFC 9113 section 4.2
 
 
 class WsStream:
@@ -29,8 +29,10 @@ class WsStream:
         """Sends one frame; returns when."""
         return self.send(frame(first, payload, **how))
 
-    def send(self, content, end=False):
-        return self.peer.send(data(self.stream, content, end_stream=end))
+    def send(self, content):
+        """Sends bytes, in frames of HTTP/2 that are not too large; returns when."""
+        pieces = [content[at:at + LARGEST] for at in range(0, len(content), LARGEST)]
+        return self.peer.send(*(data(self.stream, piece) for piece in pieces))
 
     def reset(self):
         self.peer.send(rst_stream(self.stream, Code.CANCEL))
@@ -56,8 +58,8 @@ class WsStream:
                 return struct.unpack("!H", payload[:2])[0] if payload else None
 
     def ended(self, within=5.0):
-        """How the stream is over: "end", or the code of a reset; None if it is not."""
-        self._wait(lambda: self.over is not None, within)
+        """How the stream is over: "end", or the name of a reset's code; None if it is not."""
+        self._wait(lambda: self.over, within)
         return self.over
 
     def _take(self, length, until):
@@ -69,7 +71,7 @@ class WsStream:
     def _wait(self, done, within):
         until = time.monotonic() + within
         self._look()
-        while not done() and self.over is None and (left := until - time.monotonic()) > 0:
+        while not done() and not self.over and (left := until - time.monotonic()) > 0:
             if self.peer.next(left) is None:
                 return
             self._look()
@@ -86,6 +88,6 @@ class WsStream:
             if isinstance(came, DataFrame):
                 self.buffer += came.data
             if isinstance(came, RstStreamFrame):
-                self.over = Code(came.error_code)
+                self.over = self.over or Code(came.error_code).name
             elif "END_STREAM" in came.flags:
                 self.over = "end"
