@@ -4,6 +4,7 @@ mod admission;
 mod client;
 mod deadlines;
 mod drain;
+mod dry_run;
 mod endings;
 mod grpc;
 mod http2;

@@ -564,6 +564,26 @@ fn the_demo_and_the_effective_settings_can_be_read() {
 }
 
 #[test]
+fn a_door_with_tls_a_redirect_and_a_dry_run_are_shown_as_they_can_be_read() {
+    let source = format!(
+        "[admin]\ntls = {{ self_signed = true }}\n[limits]\nmemory = \"64MiB\"\n{WHOLE}\
+         dry_run = [\"accept_rate\"]\n[listener.pools.http]\ndry_run = [\"max_age\"]\n\
+         [[route]]\nredirect = \"https:8443\"\n"
+    );
+    let config = parse(&source).unwrap();
+    let text = effective(&config, Some("wharf.toml"));
+    let again = parse(&text)
+        .unwrap_or_else(|problems| panic!("{}\n{text}", problems.render("effective", &text)));
+    assert_eq!(
+        (&again.admin, &again.routes),
+        (&config.admin, &config.routes)
+    );
+    assert_eq!(again.listeners, config.listeners);
+    // Without a number of connections, memory decides.
+    assert!(text.contains("max_connections = 512 "), "{text}");
+}
+
+#[test]
 fn the_effective_settings_say_where_each_comes_from() {
     let file =
         format!("[pools.http]\nmax_requests = 7\n{WHOLE}[listener.pools.http]\nmax_age = \"1h\"\n");
