@@ -43,7 +43,7 @@ async fn echo(upgrade: WebSocketUpgrade) -> impl IntoResponse {
 async fn through_streams(upgrade: WebSocketUpgrade) -> impl IntoResponse {
     upgrade.on_upgrade(async |session: WebSocket| {
         let (mut sender, receiver) = session.split();
-        let mut heard = receiver.filter_map(async |heard: Result<Message, _>| heard.ok());
+        let heard = receiver.filter_map(async |heard: Result<Message, _>| heard.ok());
         let mut telling = JoinSet::new();
         let (give, mut take) = tokio::sync::mpsc::channel(4);
         telling.spawn(async move {
