@@ -82,6 +82,15 @@ impl Context {
         }
     }
 
+    /// Whether streams of HTTP/2 may become WebSocket sessions.
+    pub(crate) fn has_sessions_over_http2(&self) -> bool {
+        let config = self.pools.of(Protocol::WebSocket).map(Pool::config);
+        match config.as_ref().map(|config| &config.protocol) {
+            Some(ProtocolSettings::WebSocket(websocket)) => websocket.over_http2,
+            Some(_) | None => false,
+        }
+    }
+
     /// How long a connection may take that has not said what it speaks.
     pub(crate) fn connection_timeout(&self) -> Duration {
         self.pools.connection_timeout(self.tls.is_some())

@@ -108,6 +108,9 @@ wharf_pool::settings! {
         slow_consumer: SlowConsumer = SlowConsumer::Close, NextConnection;
         /// Whose pages may open a session; others get 403.
         allowed_origins: Origins = Origins::Any, Now;
+        /// Whether streams of HTTP/2 may become sessions (RFC 8441), which needs handlers with wharf's
+        /// extractor. Without it browsers take HTTP/1 for them.
+        over_http2: bool = true, NextConnection;
     }
 }
 

@@ -81,8 +81,7 @@ where
     S: App,
 {
     let mut driver = Driver::new(handle, &shared);
-    let sessions = shared.pools.of(crate::Protocol::WebSocket).is_some();
-    let codec = builder(&http2, sessions).handshake(wire.clone());
+    let codec = builder(&http2, shared.has_sessions_over_http2()).handshake(wire.clone());
     let streams = Streams::new(handle.opened());
     let mut talk = Talk {
         wire,

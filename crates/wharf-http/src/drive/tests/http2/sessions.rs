@@ -140,6 +140,16 @@ async fn sessions_and_requests_share_a_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_that_is_not_told_of_sessions_has_none() {
+    let port = port(|_, own| own.over_http2 = false);
+    let client = port.client().await;
+    let begun = client.begin(handshake("ws-echo"), false).await;
+    let refused = begun.unwrap().response.await.unwrap_err();
+    assert_eq!(refused.reason(), Some(Reason::PROTOCOL_ERROR));
+    assert_eq!(counts(&port), (0, 0, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_gets_no_session_is_told_and_the_connection_goes_on() {
     let port = port(|common, own| {
         common.max_connections = wharf_pool::config::Count::new(1);
