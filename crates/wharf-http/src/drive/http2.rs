@@ -363,7 +363,7 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
             return reason;
         }
         let wire = self.wire.lock();
-        let amid = self.streams.len() > 0;
+        let amid = self.streams.has_requests();
         let told = self.handle.command().map(Command::reason);
         match wire.error {
             Some(std::io::ErrorKind::TimedOut | std::io::ErrorKind::HostUnreachable) => {

@@ -80,6 +80,11 @@ impl Streams {
         self.inner().live.len()
     }
 
+    /// Whether one is in flight that is no session: those may be left at any time.
+    pub(crate) fn has_requests(&self) -> bool {
+        self.all().iter().any(|stream| !stream.has_session())
+    }
+
     /// Since when none is in flight.
     pub(crate) fn idle_since(&self) -> Option<Timestamp> {
         let inner = self.inner();

@@ -22,12 +22,8 @@ pub(super) fn add(shown: &mut Map<String, Value>, pool: &Pool<HttpConnection>, d
         shown.insert("http2_abuse".to_owned(), counts(&tally.http2_abuse));
     }
     if protocol == "websocket" {
-        let (metrics, occupancy) = (pool.metrics(), pool.occupancy());
-        let sessions = json!({
-            "open": metrics.in_flight,
-            "opened": metrics.requests,
-            "over_http2": occupancy.berths,
-        });
+        // Those that are no connections of the pool: they share one of `http2`.
+        let sessions = json!(pool.occupancy().berths);
         shown.insert("sessions".to_owned(), sessions);
     }
     if protocol == "grpc" {
