@@ -106,7 +106,8 @@ def test_an_idle_tab_answers_pings_and_its_own_are_no_abuse(serve_page, browser)
     http2 = {"ping_interval": "500ms", "ping_timeout": "2s"}
     with serve_page(TLS, tls=True, http2=http2) as server:
         before, after = idle_tab(browser, server, 12)
-        assert before and before <= after and not ended(server)
+        assert not ended(server), server.tail()
+        assert before and before <= after
 
 
 @pytest.mark.long
