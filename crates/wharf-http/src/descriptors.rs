@@ -1,5 +1,7 @@
 //! How many connections the process's descriptors allow.
 
+use std::os::fd::{AsRawFd, OwnedFd};
+
 use rustix::process::{Resource, getrlimit};
 use wharf_pool::ScopeLimits;
 use wharf_pool::config::Count;
@@ -23,6 +25,18 @@ pub fn max_connections_for(descriptors: u64) -> Option<Count> {
 pub(crate) fn kept_descriptors() -> Option<usize> {
     let descriptors = getrlimit(Resource::Nofile).current?;
     usize::try_from(kept_of(descriptors)).ok()
+}
+
+/// The last descriptors, which no connection gets whatever its limits are: they are for files and for
+/// operators, who come when everything else is used up.
+const LAST: u64 = 4;
+
+/// Whether a descriptor is one of the last that the process has: the kernel gives the lowest that is
+/// free.
+pub(crate) fn is_kept(descriptor: &OwnedFd) -> bool {
+    let limit = getrlimit(Resource::Nofile).current;
+    let number = u64::try_from(descriptor.as_raw_fd()).unwrap_or_default();
+    limit.is_some_and(|limit| number >= limit.saturating_sub(LAST))
 }
 
 /// A twentieth, and at least 32.

@@ -22,6 +22,7 @@ use super::tcp::refuse_handshakes;
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
+use crate::descriptors::is_kept;
 use crate::drive::drive;
 use crate::transport::Transport;
 
@@ -33,6 +34,9 @@ const PER_CONNECTION_ERRORS: u32 = 100;
 
 /// How long descriptors are waited for before newcomers are turned away for want of one.
 const BREATH: Duration = Duration::from_millis(10);
+
+/// How often so.
+const BREATHS: usize = 3;
 
 /// Searches a second for a connection that may leave: one costs half a millisecond at 15,000.
 const SEARCHES: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
@@ -234,8 +238,45 @@ impl<S> Acceptor<S> {
         S: App,
     {
         if let Err((stream, reason)) = self.open(slot, stream, peer, state.local) {
-            self.turn_away(stream, reason, self.lobby.seat());
+            match self.lobby.seat() {
+                Some(seat) if reason == RejectReason::Pressure => {
+                    let acceptor = self.clone_for_newcomer();
+                    let wait = acceptor.let_in_with_another(stream, peer, state.local, seat);
+                    self.tasks.spawn(wait);
+                }
+                seat => self.turn_away(stream, reason, seat),
+            }
         }
+    }
+
+    /// Waits a moment for a descriptor in place of one that is kept: peers may have left, and their
+    /// connections not have noticed.
+    async fn let_in_with_another(
+        self,
+        stream: OwnedFd,
+        peer: SocketAddr,
+        local: SocketAddr,
+        seat: Seat,
+    ) where
+        S: App,
+    {
+        for _ in 0..BREATHS {
+            sleep(BREATH).await;
+            let Some(another) = stream.try_clone().ok().filter(|it| !is_kept(it)) else {
+                continue;
+            };
+            drop(stream);
+            let opened = match self.listener.reserve() {
+                Ok(slot) => self.open(slot, another, peer, local),
+                Err(full) => Err((another, full)),
+            };
+            if let Err((stream, reason)) = opened {
+                self.turn_away(stream, reason, Some(seat));
+            }
+            return;
+        }
+        // Nobody holds a descriptor to be told that there is none.
+        self.turn_away(stream, RejectReason::Pressure, None);
     }
 
     /// Serves a connection; gives back one that may not come in, and why.
@@ -249,6 +290,9 @@ impl<S> Acceptor<S> {
     where
         S: App,
     {
+        if is_kept(&stream) {
+            return Err((stream, RejectReason::Pressure));
+        }
         let trusted = &self.shared.trusted_proxies;
         if trusted
             .as_ref()

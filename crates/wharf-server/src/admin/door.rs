@@ -179,7 +179,12 @@ async fn serve(door: OpenDoor, api: Router, live: &Live) {
                 oldest.push_back(serving);
             }
             Err(error) if is_out_of_descriptors(&error) && spares.give_up() => {}
-            Err(_) => {
+            Err(error) => {
+                if is_out_of_descriptors(&error)
+                    && let Some(first) = oldest.pop_front()
+                {
+                    first.abort();
+                }
                 sleep(PAUSE).await;
                 spares.refill();
             }
