@@ -64,7 +64,7 @@ impl Past {
             ticks.tick().await;
             let kernel = process.without_descriptors();
             self.put(Sample {
-                at: started.elapsed(),
+                at: to_the_millisecond(started.elapsed()),
                 active: registry.occupancy().active,
                 resident_bytes: kernel.resident_bytes,
                 cpu_seconds: kernel.cpu_seconds,
@@ -102,6 +102,11 @@ impl Sample {
         let found = self.pools.iter().find(|(name, _)| name == pool);
         found.map(|(_, figures)| figures)
     }
+}
+
+/// What is told has to name the sample: a reader gives it back to hear what came after.
+fn to_the_millisecond(time: Duration) -> Duration {
+    Duration::new(time.as_secs(), time.subsec_millis() * 1_000_000)
 }
 
 fn figures(pool: &Pool<HttpConnection>) -> (PoolName, Figures) {
@@ -165,6 +170,12 @@ mod tests {
         assert_eq!(told(&past, 7), (Some(5), vec![10, 15]));
         assert_eq!(told(&past, 15), (Some(15), vec![]));
         assert_eq!(told(&past, 1000), (Some(15), vec![]));
+    }
+
+    #[test]
+    fn times_can_be_told_without_a_rest() {
+        let time = Duration::from_nanos(5_001_535_274);
+        assert_eq!(to_the_millisecond(time), Duration::from_millis(5001));
     }
 
     #[test]

@@ -77,8 +77,8 @@ impl Left {
         let phase = phase.replace('_', " ");
         let (took, limit) = (took.as_secs_f64(), limit.as_secs());
         format!(
-            "draining, {phase}: {connections} of {most} connections left, {requests} requests in \
-             flight, {took:.1} s of {limit} s"
+            "draining, {phase}: connections left {connections} of {most}, requests in flight \
+             {requests}, {took:.1} s of {limit} s"
         )
     }
 }
@@ -96,7 +96,7 @@ mod tests {
         let took = Duration::from_millis(4200);
         assert_eq!(
             left.line("closing_listeners", 80, took, Duration::from_secs(30)),
-            "draining, closing listeners: 12 of 80 connections left, 3 requests in flight, \
+            "draining, closing listeners: connections left 12 of 80, requests in flight 3, \
              4.2 s of 30 s"
         );
     }

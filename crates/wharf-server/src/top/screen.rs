@@ -7,10 +7,10 @@ mod head;
 mod pools;
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::layout::{Alignment, Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Paragraph, Wrap};
+use ratatui::widgets::{Cell, Paragraph, Row, Table, Wrap};
 
 use super::sight::Sight;
 use super::view::{Events, Pane, View};
@@ -82,6 +82,46 @@ fn titled(frame: &mut Frame<'_>, area: Rect, pane: (Pane, &View), words: (&str, 
     ]);
     frame.render_widget(line, title);
     rest
+}
+
+/// A column of a table: its name, how wide it is, and how wide a screen has to be to have it.
+pub(super) struct Column {
+    name: &'static str,
+    width: Constraint,
+    least: u16,
+    side: Alignment,
+}
+
+const fn column(name: &'static str, width: u16, least: u16, side: Alignment) -> Column {
+    Column {
+        name,
+        width: Constraint::Length(width),
+        least,
+        side,
+    }
+}
+
+/// A table of those columns that a screen of this width has room for.
+fn table<const N: usize>(
+    columns: &[Column; N],
+    room: u16,
+    rows: impl Iterator<Item = [Line<'static>; N]>,
+) -> Table<'static> {
+    let fits = |at: &usize| columns[*at].least <= room;
+    let shown: Vec<usize> = (0..N).filter(fits).collect();
+    let names = columns.each_ref().map(|it| Line::styled(it.name, SOFT));
+    let row = |mut lines: [Line<'static>; N]| {
+        let cells = shown.iter().map(|at| {
+            let line = std::mem::take(&mut lines[*at]);
+            Cell::from(line.alignment(columns[*at].side))
+        });
+        Row::new(cells.collect::<Vec<_>>())
+    };
+    let widths: Vec<_> = shown.iter().map(|at| columns[*at].width).collect();
+    let header = row(names);
+    Table::new(rows.map(row), widths)
+        .header(header)
+        .column_spacing(1)
 }
 
 /// The first line that can be shown so that the last page is full.

@@ -1,29 +1,32 @@
 //! Who is connected, as the server sorts them.
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Rect};
-use ratatui::style::Style;
+use ratatui::layout::{Alignment, Constraint, Rect};
 use ratatui::text::Line;
-use ratatui::widgets::{Cell, Row, Table};
 use serde_json::Value;
 
-use super::{ACCENT, BAD, SOFT, WARN, titled, within};
+use super::{ACCENT, BAD, Column, SOFT, WARN, column, table, titled, within};
 use crate::top::feed::Figures;
 use crate::top::figures::{count, list, number, text};
 use crate::top::view::{Pane, SORTS, View};
 use crate::top::words::{self, bytes, plain, time};
 
-const WIDTHS: [Constraint; 10] = [
-    Constraint::Length(23),
-    Constraint::Length(16),
-    Constraint::Length(9),
-    Constraint::Length(11),
-    Constraint::Length(11),
-    Constraint::Length(9),
-    Constraint::Length(6),
-    Constraint::Length(9),
-    Constraint::Length(9),
-    Constraint::Min(10),
+const COLUMNS: [Column; 10] = [
+    column("peer", 23, 0, Alignment::Left),
+    column("pool", 16, 0, Alignment::Left),
+    column("state", 9, 0, Alignment::Left),
+    column("age", 11, 70, Alignment::Right),
+    column("idle", 11, 110, Alignment::Right),
+    column("requests", 9, 80, Alignment::Right),
+    column("now", 6, 130, Alignment::Right),
+    column("received", 9, 130, Alignment::Right),
+    column("sent", 9, 120, Alignment::Right),
+    Column {
+        name: "client",
+        width: Constraint::Min(10),
+        least: 95,
+        side: Alignment::Left,
+    },
 ];
 
 /// Draws them.
@@ -47,28 +50,11 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, figures: &Figures, view: &
         frame.render_widget(Line::styled("nobody is connected", SOFT), area);
         return;
     }
-    let names = [
-        "peer", "pool", "state", "age", "idle", "requests", "now", "received", "sent", "client",
-    ];
-    let names = names.into_iter().enumerate().map(|(at, name)| {
-        let line = Line::styled(name, SOFT);
-        Cell::from(if (3..9).contains(&at) {
-            line.right_aligned()
-        } else {
-            line
-        })
-    });
     let rows = all.iter().skip(first).take(usize::from(room)).map(row);
-    frame.render_widget(
-        Table::new(rows, WIDTHS)
-            .header(Row::new(names))
-            .column_spacing(1),
-        area,
-    );
+    frame.render_widget(table(&COLUMNS, area.width, rows), area);
 }
 
-fn row(connection: &Value) -> Row<'static> {
-    let right = |text: String| Cell::from(Line::from(text).right_aligned());
+fn row(connection: &Value) -> [Line<'static>; 10] {
     let in_flight = count(connection, "/in_flight");
     let idle = if in_flight > 0 {
         "–".to_owned()
@@ -85,16 +71,16 @@ fn row(connection: &Value) -> Row<'static> {
     let pool = connection["pool"]
         .as_str()
         .unwrap_or_else(|| text(connection, "/listener"));
-    Row::new([
-        Cell::from(plain(text(connection, "/peer"))),
-        Cell::from(plain(pool)),
-        Cell::from(Line::styled(state, style)),
-        right(time(number(connection, "/age_ms"))),
-        right(idle),
-        right(words::count(count(connection, "/requests"))),
-        right(words::count(in_flight)),
-        right(bytes(number(connection, "/bytes_received"))),
-        right(bytes(number(connection, "/bytes_sent"))),
-        Cell::from(plain(text(connection, "/user_agent"))).style(Style::new().patch(SOFT)),
-    ])
+    [
+        plain(text(connection, "/peer")).into(),
+        plain(pool).into(),
+        Line::styled(state, style),
+        time(number(connection, "/age_ms")).into(),
+        idle.into(),
+        words::count(count(connection, "/requests")).into(),
+        words::count(in_flight).into(),
+        bytes(number(connection, "/bytes_received")).into(),
+        bytes(number(connection, "/bytes_sent")).into(),
+        Line::styled(plain(text(connection, "/user_agent")), SOFT),
+    ]
 }

@@ -62,6 +62,9 @@ pub(super) fn tiles(frame: &mut Frame<'_>, area: Rect, figures: &Figures, past: 
         .split(area);
     for ((name, value, note, column), area) in shown.into_iter().zip(columns.iter()) {
         let head = Rect { height: 1, ..*area };
+        // Half a word is worse than none.
+        let fits = usize::from(area.width) > name.len() + value.len() + note.len();
+        let note = if fits { note } else { String::new() };
         let line = [
             Span::styled(format!("{name} "), SOFT),
             Span::styled(value, STRONG),

@@ -3,13 +3,14 @@
 use std::cmp::Reverse;
 
 use ratatui::Frame;
-use ratatui::layout::{Constraint, Rect};
+use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Cell, Row, Table};
 use serde_json::Value;
 
-use super::{ACCENT, BAD, SOFT, STRONG, WARN, curve, of_status, titled, within};
+use super::{
+    ACCENT, BAD, Column, SOFT, STRONG, WARN, column, curve, of_status, table, titled, within,
+};
 use crate::top::feed::Figures;
 use crate::top::figures::{count, limit, list, number, text};
 use crate::top::sight::Past;
@@ -19,7 +20,19 @@ use crate::top::words::{self, ms, rate, whole};
 /// How wide a gauge is.
 const GAUGE: u16 = 20;
 
-const WIDTHS: [u16; 8] = [18, 20, 15, 9, 9, 9, 9, 8];
+const COLUMNS: [Column; 8] = [
+    column("", 18, 0, Alignment::Left),
+    column("", GAUGE, 100, Alignment::Left),
+    column("connections", 15, 0, Alignment::Right),
+    column("req/s", 9, 0, Alignment::Right),
+    column("p50", 9, 90, Alignment::Right),
+    column("p95", 9, 110, Alignment::Right),
+    column("p99", 9, 0, Alignment::Right),
+    column("refused", 8, 0, Alignment::Right),
+];
+
+/// Where curves begin, on a screen with every column.
+const LEFT: u16 = 18 + GAUGE + 15 + 9 + 9 + 9 + 9 + 8 + 10;
 
 /// Draws them: those that hold or held connections first.
 pub(super) fn draw(
@@ -47,34 +60,18 @@ pub(super) fn draw(
         .skip(first)
         .take(usize::from(room))
         .collect();
-    let names = [
-        "",
-        "",
-        "connections",
-        "req/s",
-        "p50",
-        "p95",
-        "p99",
-        "refused",
-    ];
-    let names = names.into_iter().enumerate().map(|(at, name)| {
-        let line = Line::styled(name, SOFT);
-        Cell::from(if at > 1 { line.right_aligned() } else { line })
-    });
-    let widths = WIDTHS.map(Constraint::Length);
-    let table = Table::new(shown.iter().map(|pool| row(pool)), widths).header(Row::new(names));
-    frame.render_widget(table.column_spacing(1), area);
+    let rows = shown.iter().map(|pool| row(pool));
+    frame.render_widget(table(&COLUMNS, area.width, rows), area);
     curves(frame, area, &shown, past);
 }
 
 /// Curves of their requests, where there is room at the right.
 fn curves(frame: &mut Frame<'_>, area: Rect, shown: &[&Value], past: &Past) {
-    let left = WIDTHS.iter().sum::<u16>() + 10;
     for (pool, y) in shown.iter().zip(area.y + 1..) {
         let room = Rect {
-            x: area.x + left,
+            x: area.x + LEFT,
             y,
-            width: area.width.saturating_sub(left),
+            width: area.width.saturating_sub(LEFT),
             height: 1,
         };
         if room.width >= 10
@@ -85,12 +82,18 @@ fn curves(frame: &mut Frame<'_>, area: Rect, shown: &[&Value], past: &Past) {
     }
 }
 
-fn row(pool: &Value) -> Row<'static> {
-    let status = text(pool, "/health/status").to_owned();
+fn row(pool: &Value) -> [Line<'static>; 8] {
     let quiet = count(pool, "/metrics/accepted") == 0;
-    let style = if quiet { SOFT } else { Style::new() };
-    let active = words::count(count(pool, "/health/active_connections"));
-    let most = limit(pool, "/health/max_connections").map_or_else(|| "∞".to_owned(), words::count);
+    let (style, strong) = if quiet {
+        (SOFT, SOFT)
+    } else {
+        (Style::new(), STRONG)
+    };
+    let most = limit(pool, "/health/max_connections");
+    let active = number(pool, "/health/active_connections");
+    let share = active / number(pool, "/health/max_connections").max(active).max(1.0);
+    let share = if most.is_some() { share } else { 0.0 };
+    let most = most.map_or_else(|| "∞".to_owned(), words::count);
     let latency = |figure: &str| {
         ms(number(
             pool,
@@ -98,40 +101,36 @@ fn row(pool: &Value) -> Row<'static> {
         ))
     };
     let refused = count(pool, "/health/rejected_connections");
-    let right = |text: String, style: Style| Cell::from(Line::styled(text, style).right_aligned());
-    Row::new([
-        Cell::from(Line::from_iter([
-            Span::styled("● ", of_status(&status)),
-            Span::styled(
-                text(pool, "/name").to_owned(),
-                if quiet { SOFT } else { STRONG },
-            ),
-        ])),
-        Cell::from(gauge(number(pool, "/health/utilization_ratio"))),
-        right(format!("{active} / {most}"), style),
-        right(rate(number(pool, "/metrics/performance/throughput")), style),
-        right(latency("p50_ms"), SOFT),
-        right(latency("p95_ms"), SOFT),
-        right(latency("p99_ms"), style),
-        right(
+    [
+        Line::from_iter([
+            Span::styled("● ", of_status(text(pool, "/health/status"))),
+            Span::styled(text(pool, "/name").to_owned(), strong),
+        ]),
+        gauge(share, number(pool, "/health/utilization_ratio")),
+        Line::styled(format!("{} / {most}", words::count(whole(active))), style),
+        Line::styled(rate(number(pool, "/metrics/performance/throughput")), style),
+        Line::styled(latency("p50_ms"), SOFT),
+        Line::styled(latency("p95_ms"), SOFT),
+        Line::styled(latency("p99_ms"), style),
+        Line::styled(
             words::count(refused),
             if refused > 0 { WARN } else { style },
         ),
-    ])
+    ]
 }
 
-/// A bar of eighths of a character.
-pub(super) fn gauge(ratio: f64) -> Line<'static> {
+/// A bar of eighths of a character: the pool's own share, in the colour of its fullest limit.
+pub(super) fn gauge(share: f64, ratio: f64) -> Line<'static> {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let style = match ratio {
         ratio if ratio >= 0.95 => BAD,
         ratio if ratio >= 0.8 => WARN,
         _ => ACCENT,
     };
-    let eighths = whole((ratio.clamp(0.0, 1.0) * f64::from(GAUGE * 8)).floor());
+    let eighths = whole((share.clamp(0.0, 1.0) * f64::from(GAUGE * 8)).floor());
     let filled = usize::try_from(eighths).unwrap_or(0);
     // Whoever holds anything is seen to.
-    let filled = if ratio > 0.0 { filled.max(1) } else { filled };
+    let filled = if share > 0.0 { filled.max(1) } else { filled };
     let bar = format!("{}{}", "█".repeat(filled / 8), EIGHTHS[filled % 8]);
     let rest = "·".repeat(usize::from(GAUGE) - bar.chars().count());
     Line::from_iter([Span::styled(bar, style), Span::styled(rest, SOFT)])

@@ -87,6 +87,18 @@ fn any_size_is_drawn() {
 }
 
 #[test]
+fn a_narrow_screen_has_fewer_columns_and_not_narrower_ones() {
+    let screen = drawn(80, 24, vec![figures("curl/8")]);
+    for words in ["192.0.2.1:4711", "web/http", "96 / 100", "1.5 s", "1,000"] {
+        assert!(screen.contains(words), "{words} in\n{screen}");
+    }
+    assert!(
+        !screen.contains("curl/8") && !screen.contains("p95"),
+        "{screen}"
+    );
+}
+
+#[test]
 fn what_a_peer_sent_is_shown_and_not_obeyed() {
     let screen = drawn(
         180,
@@ -113,7 +125,7 @@ fn a_server_that_is_gone_is_said_to_be() {
 #[test]
 fn a_gauge_is_as_full_as_the_pool() {
     let bar = |ratio: f64| {
-        pools::gauge(ratio)
+        pools::gauge(ratio, ratio)
             .to_string()
             .trim_end_matches('·')
             .to_owned()
