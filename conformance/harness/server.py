@@ -108,6 +108,11 @@ class Server:
         self.process.kill()
         self.exited(within=10)
 
+    def restart(self):
+        """Starts it again after `stop`, with the same file and addresses."""
+        self.expected_code = None
+        self._launch()
+
     def sockets(self):
         """The listener's connections with an open descriptor, by the kernel."""
         return sockets_of(self.pid, self.address[1])
@@ -228,6 +233,9 @@ class Server:
         self.file = self.folder / "wharf.toml"
         self.file.write_text(self.text())
         self.stdout, self.stderr = self.folder / "stdout.log", self.folder / "stderr.log"
+        self._launch()
+
+    def _launch(self):
         with self.stdout.open("wb") as out, self.stderr.open("wb") as err:
             self.process = subprocess.Popen(
                 [binary(), "serve", "--config", self.file],

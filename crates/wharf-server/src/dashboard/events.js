@@ -6,7 +6,7 @@ import { clock, count, many, plain, time, written } from "./words.js";
 
 const KEPT = 300;
 /** What is told without being asked for: not the coming and going of connections. */
-const NOTABLE = ["connection_timeout", "connection_error", "pool_limit_reached", "health_status_changed", "config_changed", "config_reloaded", "drain"];
+const NOTABLE = ["connection_timeout", "connection_error", "pool_limit_reached", "would_reject", "would_close", "health_status_changed", "config_changed", "config_reloaded", "drain"];
 const SENTENCES = {
   connection_added: (it) => `${it.peer} has come`,
   connection_removed: (it) => `${it.peer} has gone: ${it.reason}, after ${time(it.age_ms)} and ${many(it.requests, "request")}`,
@@ -14,6 +14,8 @@ const SENTENCES = {
   connection_error: (it) => `${it.peer}: ${it.reason}`,
   connection_moved: (it) => `${it.peer} has moved to ${it.to}`,
   pool_limit_reached: (it) => `${many(it.rejected, "newcomer")} turned away: ${it.reason}`,
+  would_reject: (it) => `a dry run would have turned ${many(it.connections, "newcomer")} away: ${it.reason}`,
+  would_close: (it) => `a dry run would have ended ${many(it.connections, "connection")}: ${it.reason}`,
   health_status_changed: (it) => `${it.from} → ${it.to}: ${it.cause}`,
   config_changed: (it) => it.diff.map((entry) => `${entry.key} ${written(entry.old)} → ${written(entry.new)}`).join(", "),
   config_reloaded: (it) => `${it.result}, ${many(it.changes, "setting")} changed`,

@@ -13,7 +13,7 @@ pub(super) const SORTS: [(&str, &str); 6] = [
 ];
 
 /// What is told without being asked for: not the coming and going of connections.
-const NOTABLE: &str = "connection_timeout,connection_error,pool_limit_reached,\
+const NOTABLE: &str = "connection_timeout,connection_error,pool_limit_reached,would_reject,would_close,\
 health_status_changed,config_changed,config_reloaded,drain";
 
 /// Which events are listened to.
