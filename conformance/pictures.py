@@ -68,10 +68,10 @@ def main(seconds):
                 thread.join(5)
             busy = [Peer(server.address) for _ in range(25)]
             for n, peer in enumerate(busy):
-                peer.send(get(f"/slow?ms={8000 + 600 * n}"))
+                peer.send(get(f"/slow?ms={3000 + 700 * n}"))
             time.sleep(0.5)
             server.signal(signal.SIGTERM)
-            time.sleep(1.5)
+            time.sleep(5)
             shoot(server, "drain")
             server.exited(40)
 

@@ -97,7 +97,9 @@ function head(health) {
   const more = unwell.length > 1 ? ` and ${many(unwell.length - 1, "more pool")}` : "";
   const cause = unwell.length ? reason(unwell[0]) + more : health.pools[0]?.message ?? "";
   say(byId("cause"), draining ? "" : cause);
-  const config = health.config?.status === "rejected" ? "the file was refused, the last good one is in force" : health.config?.file;
+  const file = health.config?.file;
+  const config = health.config?.status === "rejected" ? "the file was refused, the last good one is in force" : file?.split("/").at(-1);
+  mark(byId("facts"), "title", file ?? null);
   say(byId("facts"), [`up ${time(health.uptime_ms)}`, config, `version ${health.version}`].filter(Boolean).join(" · "));
   document.title = draining || health.status !== "healthy" ? `${draining ? "draining" : health.status} · wharf` : "wharf";
   byId("drain").disabled = draining;

@@ -11,7 +11,9 @@ let open = null;
 /** Shows every pool, below the listener that it belongs to. */
 export function showPools(health, pools, past) {
   const unwell = pools.filter((pool) => pool.health.status !== "healthy").length;
-  say(byId("pools-note"), unwell ? `${unwell} of ${pools.length} not healthy` : `${pools.length}, all healthy`);
+  // During a drain none of them is available: that is said once, and not of each.
+  const draining = health.state === "draining";
+  say(byId("pools-note"), draining ? `${pools.length}, draining` : unwell ? `${unwell} of ${pools.length} not healthy` : `${pools.length}, all healthy`);
   const listeners = [...new Set(pools.map((pool) => pool.listener))];
   const groups = listeners.map((name) => ({
     name,
@@ -23,7 +25,7 @@ export function showPools(health, pools, past) {
     const doing = listener ? [[listener.detecting, "detecting"], [listener.refusing, "being refused"]] : [];
     const also = doing.filter(([n]) => n > 0).map(([n, word]) => `${count(n)} ${word}`);
     say(element.querySelector(".address"), listener ? [listener.address, ...also].join(" · ") : "closed");
-    keyed(element.lastElementChild, group.pools, (pool) => pool.name, makeRow, (row, pool) => update(row, pool, past));
+    keyed(element.lastElementChild, group.pools, (pool) => pool.name, makeRow, (row, pool) => update(row, pool, past, draining));
   });
   if (open) refresh(pools, past);
 }
@@ -55,11 +57,11 @@ function gauge() {
   return bar;
 }
 
-function update(row, pool, past) {
+function update(row, pool, past, draining) {
   const { health, metrics } = pool;
   const [, level, connections, requests, answered, latency, refused, why] = row.children;
   const [bar, numbers] = level.children;
-  mark(row, "data-status", health.status);
+  mark(row, "data-status", draining ? "draining" : health.status);
   mark(row, "data-quiet", health.active_connections === 0 && metrics.accepted === 0);
   mark(row, "aria-label", `${pool.name}, ${health.status}: details and settings`);
   const own = health.max_connections ? health.active_connections / health.max_connections : 0;
@@ -73,7 +75,7 @@ function update(row, pool, past) {
   [p50_ms, p95_ms, p99_ms].forEach((n, at) => say(latency.children[at], n ? ms(n) : "–"));
   say(refused, count(health.rejected_connections));
   mark(refused, "data-some", health.rejected_connections > 0);
-  say(why, health.status === "healthy" ? "" : health.message);
+  say(why, draining || health.status === "healthy" ? "" : health.message);
   const then = past.pools.find((entry) => entry.name === pool.name);
   const active = then?.active_connections ?? NONE;
   draw(connections.firstElementChild, [active], 4, `connections, at most ${count(most(active))}`);
