@@ -35,7 +35,8 @@ def active(server):
 
 def sessions(server):
     """The sessions on streams."""
-    return server.json("/pools/web/websocket")["sessions"]["over_http2"]
+    pool = server.json("/pools/web/websocket")
+    return pool["sessions"] - pool["health"]["active_connections"]
 
 
 def opened(peer, stream=1, **how):

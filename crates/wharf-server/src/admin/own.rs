@@ -22,8 +22,9 @@ pub(super) fn add(shown: &mut Map<String, Value>, pool: &Pool<HttpConnection>, d
         shown.insert("http2_abuse".to_owned(), counts(&tally.http2_abuse));
     }
     if protocol == "websocket" {
-        // Those that are no connections of the pool: they share one of `http2`.
-        let sessions = json!(pool.occupancy().berths);
+        // Each is a connection of the pool, or shares one of `http2`.
+        let occupancy = pool.occupancy();
+        let sessions = json!(occupancy.active + occupancy.berths);
         shown.insert("sessions".to_owned(), sessions);
     }
     if protocol == "grpc" {
