@@ -179,12 +179,9 @@ async fn serve(door: OpenDoor, api: Router, live: &Live) {
                 oldest.push_back(serving);
             }
             Err(error) if is_out_of_descriptors(&error) && spares.give_up() => {}
-            Err(error) => {
-                if is_out_of_descriptors(&error)
-                    && let Some(first) = oldest.pop_front()
-                {
-                    first.abort();
-                }
+            // Nobody is ended for it: without a descriptor accept fails before it looks whether somebody
+            // is there.
+            Err(_) => {
                 sleep(PAUSE).await;
                 spares.refill();
             }
