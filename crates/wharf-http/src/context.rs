@@ -10,6 +10,7 @@ use wharf_pool::{Cidr, Clock, CloseReason, Command, Pool, RejectReason};
 use crate::connection::HttpConnection;
 use crate::drain::DrainPlan;
 use crate::grpc::Calls;
+use crate::in_force::InForce;
 use crate::observer::RequestObserver;
 use crate::pools::Pools;
 use crate::protocol::Protocol;
@@ -39,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) user_timeout: Option<Duration>,
     /// The handlers of WebSocket sessions: a drain waits for what they have to put in order.
     pub(crate) sessions: TaskTracker,
+    /// What the connections go by.
+    pub(crate) in_force: InForce,
 }
 
 impl Context {
@@ -63,6 +66,7 @@ impl Context {
             drain: Arc::default(),
             user_timeout: None,
             sessions: TaskTracker::new(),
+            in_force: InForce::default(),
         }
     }
 

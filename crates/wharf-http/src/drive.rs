@@ -14,6 +14,7 @@ mod tunnel;
 mod version;
 mod websocket;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
@@ -54,29 +55,35 @@ where
         None => {}
     }
     drop(handle);
-    // On the heap, so that what only the beginning needs is gone afterwards.
-    match Box::pin(version::open(io, &shared)).await {
-        Some(Spoken::Plain(opened)) => serve(opened, app, shared).await,
-        Some(Spoken::Secured(opened)) => serve(opened, app, shared).await,
-        None => {}
-    }
+    // On the heap, each part: the task is there from the first byte to the last, and would always be as
+    // large as the largest of them.
+    let opened = Box::pin(version::open(io, &shared)).await;
+    let served = match opened {
+        Some(Spoken::Plain(opened)) => serve(opened, app, shared),
+        Some(Spoken::Secured(opened)) => serve(opened, app, shared),
+        None => return,
+    };
+    served.await;
 }
 
-async fn serve<T, S>(opened: Opened<T>, app: S, shared: Arc<Context>)
+/// A part of a connection's life.
+type Part = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn serve<T, S>(opened: Opened<T>, app: S, shared: Arc<Context>) -> Part
 where
     T: Transport,
     S: App,
 {
-    // On the heap, each: a session that HTTP/1 has become is not to keep what only that needed.
-    let session = match opened.version {
-        Version::Http1 => Box::pin(http1::serve(opened, app, Arc::clone(&shared))).await,
-        Version::Http2 => {
-            Box::pin(http2::serve(opened, app, Arc::clone(&shared))).await;
-            None
+    match opened.version {
+        Version::Http1 => {
+            let requests = Box::pin(http1::serve(opened, app, Arc::clone(&shared)));
+            Box::pin(async move {
+                if let Some(wire) = requests.await {
+                    Box::pin(websocket::serve(wire, &shared)).await;
+                }
+            })
         }
-    };
-    if let Some(wire) = session {
-        websocket::serve(wire, &shared).await;
+        Version::Http2 => Box::pin(http2::serve(opened, app, shared)),
     }
 }
 
@@ -97,7 +104,7 @@ impl Drop for Fuse<'_> {
 struct Driver<'a> {
     handle: &'a ConnectionHandle<HttpConnection>,
     shared: &'a Context,
-    goodbye: Option<Goodbye>,
+    goodbye: Option<Box<Goodbye>>,
     /// The deadline that the wheel knows.
     armed: Timestamp,
     /// When a peer that takes nothing was last looked at.
@@ -178,7 +185,8 @@ impl<'a> Driver<'a> {
         if self.goodbye.is_none() {
             let grace = pool.config().common.max_age_grace;
             let reason = command.reason();
-            self.goodbye = Some(Goodbye::new(reason, self.handle.id(), self.shared, grace));
+            let goodbye = Goodbye::new(reason, self.handle.id(), self.shared, grace);
+            self.goodbye = Some(Box::new(goodbye));
         }
         None
     }

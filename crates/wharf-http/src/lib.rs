@@ -19,6 +19,7 @@ mod flight;
 pub mod grpc;
 mod http1;
 mod http2;
+mod in_force;
 mod info;
 mod listener;
 mod listening;

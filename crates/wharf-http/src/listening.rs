@@ -17,6 +17,7 @@ use wharf_pool::{Listener, ListenerName, PoolName};
 use crate::change::Start;
 use crate::connection::HttpConnection;
 use crate::context::Context;
+use crate::in_force::InForce;
 use crate::listener::{Lobby, TcpSettings, adopt};
 use crate::running::Inner;
 use opening::Socket;
@@ -86,6 +87,7 @@ impl Listening {
                 drain: Arc::clone(&server.drain.plan),
                 user_timeout: opening.tcp.user_timeout,
                 sessions: server.drain.connections.clone(),
+                in_force: InForce::default(),
             }),
             lobby: lobby.clone(),
             connections: server.drain.connections.clone(),

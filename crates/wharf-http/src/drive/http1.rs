@@ -29,11 +29,11 @@ use crate::wire::Wire as _;
 const BUFFER: usize = 64 * 1024;
 
 /// Serves HTTP/1.1 to the end of the connection, or until it has become a WebSocket session.
-pub(super) async fn serve<T, S>(
+pub(super) fn serve<T, S>(
     opened: Opened<T>,
     app: S,
     shared: Arc<Context>,
-) -> Option<SharedWire<T>>
+) -> impl Future<Output = Option<SharedWire<T>>> + Send
 where
     T: Transport,
     S: App,
@@ -42,47 +42,45 @@ where
         io, early, pool, ..
     } = opened;
     let handle = io.handle().clone();
-    let settings = Settings::of(&pool);
+    let settings = shared.http1_settings(&pool);
     let wire = SharedWire::new(Wire::new(io, Arc::clone(&shared.clock), settings, early));
-    let fuse = Fuse(&handle);
-    let end = converse(&wire, &handle, pool, app, shared).await;
-    drop(fuse);
-    if end.last == LastWord::Upgraded && wire.lock().session().is_some() {
-        return Some(wire);
-    } else if end.last == LastWord::Upgraded {
-        tunnel::outlive(wire, &handle).await;
-    } else {
-        farewell::say(wire, &handle, end).await;
+    let link = Arc::new(Link {
+        handle,
+        pool,
+        shared,
+    });
+    // Only what is needed until the end is in the future, and its end is on the heap: an idle connection
+    // holds it.
+    async move {
+        let handle = &link.handle;
+        let fuse = Fuse(handle);
+        let end = converse(&wire, &link, app).await;
+        drop(fuse);
+        if end.last == LastWord::Upgraded && wire.lock().session().is_some() {
+            return Some(wire);
+        } else if end.last == LastWord::Upgraded {
+            Box::pin(tunnel::outlive(wire, handle)).await;
+        } else {
+            Box::pin(farewell::say(wire, handle, end)).await;
+        }
+        None
     }
-    None
 }
 
 /// Serves until something ends it; hyper and the handler are gone afterwards.
-async fn converse<T, S>(
-    wire: &SharedWire<T>,
-    handle: &ConnectionHandle<HttpConnection>,
-    pool: Pool<HttpConnection>,
-    app: S,
-    shared: Arc<Context>,
-) -> End
+async fn converse<T, S>(wire: &SharedWire<T>, link: &Arc<Link>, app: S) -> End
 where
     T: Transport,
     S: App,
 {
-    let context = Arc::clone(&shared);
-    let mut driver = Driver::new(handle, &context);
-    let link = Arc::new(Link {
-        handle: handle.clone(),
-        pool,
-        shared,
-    });
+    let mut driver = Driver::new(&link.handle, &link.shared);
     loop {
         // Until there is a request to parse, hyper and its buffers are not there: a connection that
         // says nothing costs its record and its task.
         let first = pin!(poll_fn(|cx| wire.lock().poll_request(cx).map(Ok)));
         let mut talk = Talk {
             wire,
-            link: &link,
+            link,
             codec: first,
             parks: false,
         };
@@ -90,22 +88,23 @@ where
         if !wire.lock().is_to_be_served() {
             return waited;
         }
-        // The settings that are in force now: what has changed reaches connections that were idle.
-        let settings = wire.lock().settings;
         let service = Watched {
             app: app.clone(),
             wire: wire.clone(),
-            link: Arc::clone(&link),
+            link: Arc::clone(link),
         };
         let io = TokioIo::new(Lent::new(wire.clone()));
+        // The settings that are in force now: what has changed reaches connections that were idle.
+        let settings = Arc::clone(&wire.lock().settings);
         let codec = builder(&settings)
             .serve_connection(io, service)
             .with_upgrades();
+        drop(settings);
         // On the heap, so that an idle connection gives it back with hyper's buffers.
         let mut codec = Box::pin(codec);
         let mut talk = Talk {
             wire,
-            link: &link,
+            link,
             codec: codec.as_mut(),
             parks: true,
         };
@@ -188,7 +187,7 @@ where
     fn facts(&mut self, look: &Look) -> Facts {
         let mut wire = self.wire.lock();
         if wire.settings.generation != self.link.pool.generation() {
-            wire.settings = Settings::of(&self.link.pool);
+            wire.settings = self.link.shared.http1_settings(&self.link.pool);
         }
         if wire.exchange.is_writing() && look.at_peer {
             wire.look_at_peer(0);
@@ -274,7 +273,7 @@ where
         let mut wire = self.wire.lock();
         // What a request allows its handler is no limit of the pool's.
         let own = limit == Limit::RequestTimeout && !wire.exchange.owes_as_configured();
-        !own && wire.settings.rehearse(limit)
+        !own && Arc::make_mut(&mut wire.settings).rehearse(limit)
     }
 
     /// Each answer says it from now on: the service sees the command.

@@ -26,10 +26,9 @@ use crate::connection::HttpConnection;
 use crate::context::Context;
 use crate::flight::Link;
 use crate::http2::{
-    Call, GoAway, Kind, MeterLimits, Opening, Owed, Settings, Standing as Behaviour, Streams,
-    Strikes, Window, Wire, builder, serve_stream,
+    Call, GoAway, Kind, MeterLimits, Opening, Owed, Standing as Behaviour, Streams, Strikes,
+    Window, Wire, builder, serve_stream,
 };
-use crate::settings::Http2Settings;
 use crate::shared_wire::SharedWire;
 use crate::transport::Transport;
 use crate::wire::Wire as _;
@@ -43,7 +42,11 @@ const SETTINGS_TIMEOUT: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Serves HTTP/2 to the end of the connection.
-pub(super) async fn serve<T, S>(opened: Opened<T>, app: S, shared: Arc<Context>)
+pub(super) fn serve<T, S>(
+    opened: Opened<T>,
+    app: S,
+    shared: Arc<Context>,
+) -> impl Future<Output = ()> + Send
 where
     T: Transport,
     S: App,
@@ -53,56 +56,66 @@ where
     } = opened;
     let handle = io.handle().clone();
     let http2 = shared.http2();
-    let settings = Settings::of(&pool, &http2);
+    let settings = shared.http2_settings(&pool);
     let limits = MeterLimits::of(http2.max_concurrent_streams.get());
     let wire = Wire::new(io, Arc::clone(&shared.clock), settings, &limits, early);
     let wire = SharedWire::new(wire);
-    let tasks = TaskTracker::new();
-    let fuse = Fuse(&handle);
-    let end = converse(&wire, &handle, (pool, app, http2), &tasks, shared).await;
-    drop(fuse);
-    // The streams have been told to end, or have ended: they own nothing of the connection's bytes,
-    // but they are its tasks.
-    tasks.close();
-    // A handler that blocks its worker must not keep the connection: its task ends with it.
-    let _ = timeout(LINGER, tasks.wait()).await;
-    farewell::say(wire, &handle, end).await;
-}
-
-async fn converse<T, S>(
-    wire: &SharedWire<Wire<T>>,
-    handle: &ConnectionHandle<HttpConnection>,
-    (pool, app, http2): (Pool<HttpConnection>, S, Http2Settings),
-    tasks: &TaskTracker,
-    shared: Arc<Context>,
-) -> End
-where
-    T: Transport,
-    S: App,
-{
-    let mut driver = Driver::new(handle, &shared);
-    let codec = builder(&http2, shared.has_sessions_over_http2()).handshake(wire.clone());
-    let streams = Streams::new(handle.opened());
-    let mut talk = Talk {
-        wire,
+    let opened = handle.opened();
+    let link = Arc::new(Link {
         handle,
-        shared: &shared,
-        http2,
         pool,
-        app,
-        codec: Codec::Greeting(codec),
+        shared,
+    });
+    let mut talk = Talk {
+        codec: Codec::Greeting(
+            builder(&http2, link.shared.has_sessions_over_http2()).handshake(wire.clone()),
+        ),
+        most: http2.max_concurrent_streams.get() as usize,
+        call: Call {
+            app,
+            link: Arc::clone(&link),
+            streams: Streams::new(opened),
+        },
+        asked: false,
+        wire,
         ping: None,
         pinged: None,
-        streams,
-        call: None,
-        tasks,
+        tasks: TaskTracker::new(),
         strikes: Strikes::default(),
         greeted: None,
         leaving: None,
         unsaid: false,
         window: Window::default(),
     };
-    poll_fn(|cx| driver.poll(cx, &mut talk)).await
+    // Made before, so that it is in the future once, and the end of it on the heap: an idle connection
+    // holds it.
+    async move {
+        let handle = &link.handle;
+        let fuse = Fuse(handle);
+        let end = {
+            let mut driver = Driver::new(handle, &link.shared);
+            poll_fn(|cx| driver.poll(cx, &mut talk)).await
+        };
+        let (wire, tasks) = (talk.wire.clone(), talk.tasks.clone());
+        drop(talk);
+        drop(fuse);
+        Box::pin(part(wire, tasks, handle, end)).await;
+    }
+}
+
+/// Ends the connection, once its streams have come to theirs.
+async fn part<T: Transport>(
+    wire: Io<T>,
+    tasks: TaskTracker,
+    handle: &ConnectionHandle<HttpConnection>,
+    end: End,
+) {
+    // The streams have been told to end, or have ended: they own nothing of the connection's bytes,
+    // but they are its tasks.
+    tasks.close();
+    // A handler that blocks its worker must not keep the connection: its task ends with it.
+    let _ = timeout(LINGER, tasks.wait()).await;
+    farewell::say(wire, handle, end).await;
 }
 
 type Io<T> = SharedWire<Wire<T>>;
@@ -114,22 +127,19 @@ enum Codec<T: Transport> {
 }
 
 /// One HTTP/2 connection.
-struct Talk<'a, T: Transport, S> {
-    wire: &'a Io<T>,
-    handle: &'a ConnectionHandle<HttpConnection>,
-    shared: &'a Arc<Context>,
-    /// How its frames are spoken.
-    http2: Http2Settings,
-    pool: Pool<HttpConnection>,
-    app: S,
+struct Talk<T: Transport, S> {
+    wire: Io<T>,
+    /// The most streams that may be in flight.
+    most: usize,
     codec: Codec<T>,
     ping: Option<PingPong>,
     /// Since when a PING is unanswered.
     pinged: Option<Timestamp>,
-    streams: Arc<Streams>,
-    /// What the streams share; there with the first of them.
-    call: Option<Call<S>>,
-    tasks: &'a TaskTracker,
+    /// What the streams share.
+    call: Call<S>,
+    /// Whether there was a request: the first says which pool the connection belongs to.
+    asked: bool,
+    tasks: TaskTracker,
     strikes: Strikes,
     /// Since when the peer has agreed to speak.
     greeted: Option<Timestamp>,
@@ -140,7 +150,11 @@ struct Talk<'a, T: Transport, S> {
     leaving: Option<(CloseReason, Timestamp)>,
 }
 
-impl<T: Transport, S: App> Talk<'_, T, S> {
+impl<T: Transport, S: App> Talk<T, S> {
+    fn handle(&self) -> &ConnectionHandle<HttpConnection> {
+        &self.call.link.handle
+    }
+
     fn poll_codec(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), h2::Error>> {
         if let Codec::Greeting(handshake) = &mut self.codec {
             match Pin::new(handshake).poll(cx) {
@@ -170,56 +184,53 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
 
     /// Begins to serve a request.
     fn accept(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-        let most = self.http2.max_concurrent_streams.get() as usize;
-        if self.streams.len() >= most {
+        if self.call.streams.len() >= self.most {
             // Handlers of streams that the codec has forgotten are still running.
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
-        if self.call.is_none() {
+        if !self.asked {
             let kind = Kind::of(&request);
             if kind == Kind::Call && self.move_to_grpc().is_err() {
                 let refusal = kind.refusal::<()>(StatusCode::SERVICE_UNAVAILABLE);
                 // The stream may be gone.
                 respond.send_response(refusal.map(drop), true).ok();
-                return self.handle.begin_close(CloseReason::Refused);
+                return self.handle().begin_close(CloseReason::Refused);
             }
+            self.asked = true;
         }
-        let link = Link {
-            handle: self.handle.clone(),
-            pool: self.pool.clone(),
-            shared: Arc::clone(self.shared),
-        };
-        let (app, streams) = (&self.app, &self.streams);
-        let call = self.call.get_or_insert_with(|| Call {
-            app: app.clone(),
-            link: Arc::new(link),
-            streams: Arc::clone(streams),
-        });
-        let settings = self.wire.lock().settings;
+        let settings = Arc::clone(&self.wire.lock().settings);
         self.tasks
-            .spawn(serve_stream(call, &settings, request, respond));
+            .spawn(serve_stream(&self.call, &settings, request, respond));
         if settings
             .max_requests
-            .is_some_and(|most| self.handle.requests() >= u64::from(most.get()))
+            .is_some_and(|most| self.handle().requests() >= u64::from(most.get()))
         {
             if self.rehearse(Limit::MaxRequests) {
-                self.handle.would_close(DryRunReason::MaxRequests);
+                self.handle().would_close(DryRunReason::MaxRequests);
             } else {
-                self.handle.begin_close(CloseReason::MaxRequests);
+                self.handle().begin_close(CloseReason::MaxRequests);
             }
         }
     }
 
     /// The first request is a gRPC call: the connection belongs to another pool, if there is one.
     fn move_to_grpc(&mut self) -> Result<(), RejectReason> {
-        let grpc = self.shared.pools.of(crate::Protocol::Grpc);
-        let Some(grpc) = grpc.filter(|grpc| grpc.name() != self.pool.name()) else {
+        let Link {
+            handle,
+            pool,
+            shared,
+        } = &*self.call.link;
+        let grpc = shared.pools.of(crate::Protocol::Grpc);
+        let Some(grpc) = grpc.filter(|grpc| grpc.name() != pool.name()) else {
             return Ok(());
         };
-        self.handle.enter(grpc)?;
-        self.pool = grpc.clone();
-        let settings = Settings::of(grpc, &self.http2);
-        self.wire.lock().moved(settings);
+        handle.enter(grpc)?;
+        self.wire.lock().moved(shared.http2_settings(grpc));
+        self.call.link = Arc::new(Link {
+            handle: handle.clone(),
+            pool: grpc.clone(),
+            shared: Arc::clone(shared),
+        });
         Ok(())
     }
 
@@ -251,8 +262,8 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
             }),
             (Codec::Serving(connection), None) if self.leaving.is_none() => {
                 connection.abrupt_shutdown(code);
-                self.leaving = Some((reason, self.shared.clock.now()));
-                self.streams.abort_all(Reason::CANCEL);
+                self.leaving = Some((reason, self.call.link.shared.clock.now()));
+                self.call.streams.abort_all(Reason::CANCEL);
                 Judgement::PollAgain
             }
             (Codec::Serving(_), None) => Judgement::End(End::cut(reason)),
@@ -263,13 +274,14 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
     /// Reads the configuration again if it has changed, and notes what the peer has agreed to.
     fn refresh(&mut self) {
         let mut wire = self.wire.lock();
-        if wire.settings.generation != self.pool.generation() {
-            wire.settings = Settings::of(&self.pool, &self.http2);
-            self.streams.look_soon();
+        let Link { pool, shared, .. } = &*self.call.link;
+        if wire.settings.generation != pool.generation() {
+            wire.settings = shared.http2_settings(pool);
+            self.call.streams.look_soon();
         }
         if self.greeted.is_none() && wire.meter.has_settings() {
-            self.greeted = Some(self.shared.clock.now());
-            self.handle.greeted();
+            self.greeted = Some(self.call.link.shared.clock.now());
+            self.handle().greeted();
         }
     }
 
@@ -295,16 +307,16 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
                 Some(self.go_away(calm, "too_many_pings", CloseReason::Http2Abuse))
             }
             Behaviour::Fine => None,
-            Behaviour::Warned(_) if self.handle.command().is_some() => None,
+            Behaviour::Warned(_) if self.handle().command().is_some() => None,
             Behaviour::Warned(kind) => {
                 let kind = kind.as_str();
-                tracing::debug!(connection = %self.handle.id(), kind, "asked to leave");
+                tracing::debug!(connection = %self.handle().id(), kind, "asked to leave");
                 Some(Judgement::Finish(CloseReason::Http2Abuse))
             }
             Behaviour::Abusive(kind) => {
-                self.shared.tally.abused(kind);
+                self.call.link.shared.tally.abused(kind);
                 let kind = kind.as_str();
-                tracing::debug!(connection = %self.handle.id(), kind, "HTTP/2 abuse");
+                tracing::debug!(connection = %self.handle().id(), kind, "HTTP/2 abuse");
                 let calm = Reason::ENHANCE_YOUR_CALM;
                 Some(self.go_away(calm, kind, CloseReason::Http2Abuse))
             }
@@ -334,7 +346,7 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
         let head = owed.map(|(_, since)| since);
         let idle = match standing {
             // Who has been asked to finish is not asked again.
-            Standing::Idle(since) if self.handle.command().is_none() => Some(since),
+            Standing::Idle(since) if self.handle().command().is_none() => Some(since),
             Standing::Idle(_) | Standing::Busy | Standing::Silent => None,
         };
         let ping = wire.settings.ping;
@@ -349,7 +361,8 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
             Deadline::new(Wait::NextRequest, idle, Some(limits.keep_alive)),
             Deadline::new(Wait::Sign, Some(wire.heard), sign),
             Deadline::new(Wait::Pong, pinged, Some(ping.timeout)),
-            self.streams
+            self.call
+                .streams
                 .look_at()
                 .and_then(|at| Deadline::at(Wait::Response, at)),
             wire.sending.deadline(limits),
@@ -363,8 +376,8 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
             return reason;
         }
         let wire = self.wire.lock();
-        let amid = self.streams.has_requests();
-        let told = self.handle.command().map(Command::reason);
+        let amid = self.call.streams.has_requests();
+        let told = self.handle().command().map(Command::reason);
         match wire.error {
             Some(std::io::ErrorKind::TimedOut | std::io::ErrorKind::HostUnreachable) => {
                 return CloseReason::PeerDead;
@@ -391,9 +404,9 @@ impl<T: Transport, S: App> Talk<'_, T, S> {
     }
 }
 
-impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
+impl<T: Transport, S: App> Conversation for Talk<T, S> {
     fn pool(&self) -> &Pool<HttpConnection> {
-        &self.pool
+        &self.call.link.pool
     }
 
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<End> {
@@ -427,15 +440,15 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
                 wire.io().get_ref().spare_the_living(user_timeout);
             }
         }
-        let streams = self.streams.len();
+        let streams = self.call.streams.len();
         self.window
             .look(&wire.meter, streams, &wire.sending, look.now);
         // The last bytes of an answer may still be on their way: into the socket, or, which matters
         // before we leave, out of it.
-        let leaving = self.handle.command().is_some();
+        let leaving = self.handle().command().is_some();
         let under_way = wire.sending.is_blocked()
             || leaving && wire.io().get_ref().unacknowledged().is_some_and(|n| n > 0);
-        let standing = match (self.greeted, self.streams.idle_since()) {
+        let standing = match (self.greeted, self.call.streams.idle_since()) {
             (None, _) => Standing::Silent,
             (Some(greeted), Some(since)) if !under_way => Standing::Idle(since.max(greeted)),
             (Some(_), _) => Standing::Busy,
@@ -450,7 +463,7 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
     }
 
     fn over(&mut self, wait: Wait) -> Judgement {
-        let now = self.shared.clock.now();
+        let now = self.call.link.shared.clock.now();
         match wait {
             Wait::FirstRequest | Wait::Acknowledgement => {
                 let late = CloseReason::ConnectionTimeout;
@@ -464,12 +477,12 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
             Wait::Response => {
                 let mut timeouts = self.wire.lock().settings.timeouts;
                 let held = self.window.has_held_up();
-                let rehearsed = self.streams.look(&mut timeouts, held, now);
+                let rehearsed = self.call.streams.look(&mut timeouts, held, now);
                 if !rehearsed.is_empty() {
-                    self.wire.lock().settings.timeouts = timeouts;
+                    Arc::make_mut(&mut self.wire.lock().settings).timeouts = timeouts;
                 }
                 for reason in rehearsed {
-                    self.handle.would_close(reason);
+                    self.handle().would_close(reason);
                 }
                 Judgement::PollAgain
             }
@@ -491,12 +504,14 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
 
     fn rehearse(&mut self, limit: Limit) -> bool {
         // Handlers are looked at one by one, with the streams.
-        limit != Limit::RequestTimeout && self.wire.lock().settings.rehearse(limit)
+        limit != Limit::RequestTimeout
+            && Arc::make_mut(&mut self.wire.lock().settings).rehearse(limit)
     }
 
     fn say_goodbye(&mut self) {
-        let told = self.handle.command().map(Command::reason);
-        self.streams
+        let told = self.handle().command().map(Command::reason);
+        self.call
+            .streams
             .say_goodbye(told.unwrap_or(CloseReason::Completed));
         match &mut self.codec {
             Codec::Serving(connection) => connection.graceful_shutdown(),
@@ -524,6 +539,6 @@ impl<T: Transport, S: App> Conversation for Talk<'_, T, S> {
     }
 
     fn give_up(&mut self) {
-        self.streams.abort_all(Reason::CANCEL);
+        self.call.streams.abort_all(Reason::CANCEL);
     }
 }

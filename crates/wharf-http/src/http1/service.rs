@@ -55,7 +55,7 @@ where
             wire.exchange.called(now);
             let most = wire.settings.max_requests;
             let mut last = most.is_some_and(|most| served >= u64::from(most.get()));
-            if last && wire.settings.rehearse(Limit::MaxRequests) {
+            if last && Arc::make_mut(&mut wire.settings).rehearse(Limit::MaxRequests) {
                 handle.would_close(DryRunReason::MaxRequests);
                 last = false;
             }

@@ -37,7 +37,7 @@ pub(crate) struct Wire<T> {
     io: Tracked<T, HttpConnection>,
     clock: Arc<Clock>,
     meter: Meter,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     pub(crate) exchange: Exchange,
     /// Received and not yet given to hyper.
     stash: Vec<u8>,
@@ -60,7 +60,7 @@ impl<T: Transport> Wire<T> {
     pub(crate) fn new(
         io: Tracked<T, HttpConnection>,
         clock: Arc<Clock>,
-        settings: Settings,
+        settings: Arc<Settings>,
         early: Vec<u8>,
     ) -> Self {
         let exchange = Exchange::new(io.handle().opened());

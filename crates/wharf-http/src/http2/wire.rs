@@ -22,7 +22,7 @@ pub(crate) struct Wire<T> {
     io: Tracked<T, HttpConnection>,
     clock: Arc<Clock>,
     pub(crate) meter: Meter,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     /// Received before the codec was there.
     early: Vec<u8>,
     pub(crate) sending: Sending,
@@ -43,7 +43,7 @@ impl<T: Transport> Wire<T> {
     pub(crate) fn new(
         io: Tracked<T, HttpConnection>,
         clock: Arc<Clock>,
-        settings: Settings,
+        settings: Arc<Settings>,
         limits: &Limits,
         early: Vec<u8>,
     ) -> Self {
@@ -74,7 +74,7 @@ impl<T: Transport> Wire<T> {
     }
 
     /// Looks again which pool the connection is in, after it has moved.
-    pub(crate) fn moved(&mut self, settings: Settings) {
+    pub(crate) fn moved(&mut self, settings: Arc<Settings>) {
         self.io.moved();
         self.settings = settings;
     }
