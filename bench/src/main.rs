@@ -1,0 +1,31 @@
+//! `bench`: wharf beside its peers, on this machine.
+
+mod client;
+mod idle;
+mod memory;
+mod peers;
+mod protocol;
+mod site;
+mod table;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(about = "wharf beside its peers, on this machine")]
+struct Cli {
+    #[command(subcommand)]
+    question: Question,
+}
+
+#[derive(Debug, Subcommand)]
+enum Question {
+    /// How much memory does a connection hold on which nothing happens?
+    Idle(idle::Options),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().question {
+        Question::Idle(options) => idle::run(&options),
+    }
+}

@@ -1,0 +1,73 @@
+//! The servers that are compared: how each is started, and stopped. Each answers `GET /hello` with the
+//! same 13 bytes.
+
+mod axum;
+mod haproxy;
+mod hyper;
+mod nginx;
+mod running;
+mod wharf;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+pub(crate) use running::Running;
+
+use crate::protocol::Protocol;
+use crate::site::Site;
+
+/// What every peer answers.
+pub(crate) const ANSWER: &[u8] = b"Hello, World!";
+
+/// A server that can be started.
+pub(crate) trait Peer {
+    fn name(&self) -> &'static str;
+
+    fn speaks(&self, protocol: Protocol) -> bool;
+
+    /// The program, by its path or as it is found in `PATH`.
+    fn program(&self) -> OsString;
+
+    /// How it is started to serve at this address: in the foreground, and as one process.
+    fn command(&self, site: &Site, protocol: Protocol, at: SocketAddr) -> Result<Command>;
+}
+
+/// What the peers in Rust allocate with. Those in C have their own pools, over glibc.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Allocator {
+    Glibc,
+    Mimalloc,
+    Jemalloc,
+}
+
+impl Allocator {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Glibc => "glibc",
+            Self::Mimalloc => "mimalloc",
+            Self::Jemalloc => "jemalloc",
+        }
+    }
+
+    /// A peer of this workspace that was built with it.
+    fn built(self, name: &str) -> PathBuf {
+        let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        here.join("target/peers").join(self.name()).join(name)
+    }
+}
+
+/// All of them, the one that the others are measured by first.
+pub(crate) fn all(allocator: Allocator, wharf: PathBuf) -> Vec<Box<dyn Peer>> {
+    vec![
+        Box::new(hyper::Hyper(allocator)),
+        Box::new(wharf::Wharf(wharf)),
+        Box::new(axum::Axum(allocator)),
+        Box::new(nginx::Nginx),
+        Box::new(haproxy::HaProxy),
+    ]
+}

@@ -1,0 +1,41 @@
+//! hyper by itself, from `peers/src/bin/hyper.rs`.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{Allocator, Peer};
+use crate::protocol::Protocol;
+use crate::site::Site;
+
+pub(super) struct Hyper(pub(super) Allocator);
+
+impl Peer for Hyper {
+    fn name(&self) -> &'static str {
+        "hyper"
+    }
+
+    fn speaks(&self, _: Protocol) -> bool {
+        true
+    }
+
+    fn program(&self) -> OsString {
+        self.0.built("hyper").into()
+    }
+
+    fn command(&self, site: &Site, protocol: Protocol, at: SocketAddr) -> Result<Command> {
+        let mut command = Command::new(self.program());
+        command.arg(at.to_string());
+        command.arg("--workers").arg(site.workers.to_string());
+        if protocol.is_http2() {
+            command.arg("--http2");
+        }
+        if protocol.is_secured() {
+            command.arg("--certificate").arg(site.certificate());
+            command.arg("--key").arg(site.key());
+        }
+        Ok(command)
+    }
+}
