@@ -10,13 +10,13 @@ use hyper::server::conn::http1::Builder;
 use hyper_util::rt::TokioIo;
 use wharf_control::{Deadline, Wait, earliest};
 use wharf_pool::config::Limit;
-use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool, TICK};
+use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool};
 
 use super::conversation::{
     Answer, Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing,
 };
 use super::version::Opened;
-use super::{Driver, Fuse, farewell, tunnel};
+use super::{Driver, Fuse, REST, farewell, tunnel};
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
@@ -154,10 +154,6 @@ struct Talk<'a, T: Transport, F> {
     /// Whether the codec is worth putting away.
     parks: bool,
 }
-
-/// How long a connection is idle before its codec is put away: one that asks again and again keeps it,
-/// since to make it costs a tenth of a request.
-const REST: Duration = TICK;
 
 impl<T, F> Conversation for Talk<'_, T, F>
 where

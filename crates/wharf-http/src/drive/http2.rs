@@ -20,7 +20,7 @@ use wharf_pool::{
 
 use super::conversation::{Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing};
 use super::version::Opened;
-use super::{Driver, Fuse, farewell};
+use super::{Driver, Fuse, REST, farewell};
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
@@ -76,7 +76,7 @@ where
             link: Arc::clone(&link),
             streams: Streams::new(opened),
         },
-        asked: false,
+        requests: Requests::None,
         wire,
         ping: None,
         pinged: None,
@@ -126,6 +126,16 @@ enum Codec<T: Transport> {
     Serving(Connection<Io<T>, Bytes>),
 }
 
+/// What requests a connection has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Requests {
+    /// None yet: the first says which pool it belongs to.
+    None,
+    Served,
+    /// Some, and what only they needed has been given back since.
+    Rested,
+}
+
 /// One HTTP/2 connection.
 struct Talk<T: Transport, S> {
     wire: Io<T>,
@@ -137,8 +147,7 @@ struct Talk<T: Transport, S> {
     pinged: Option<Timestamp>,
     /// What the streams share.
     call: Call<S>,
-    /// Whether there was a request: the first says which pool the connection belongs to.
-    asked: bool,
+    requests: Requests,
     tasks: TaskTracker,
     strikes: Strikes,
     /// Since when the peer has agreed to speak.
@@ -159,7 +168,6 @@ impl<T: Transport, S: App> Talk<T, S> {
         if let Codec::Greeting(handshake) = &mut self.codec {
             match Pin::new(handshake).poll(cx) {
                 Poll::Ready(Ok(mut connection)) => {
-                    self.ping = connection.ping_pong();
                     if self.unsaid {
                         connection.graceful_shutdown();
                     }
@@ -188,7 +196,7 @@ impl<T: Transport, S: App> Talk<T, S> {
             // Handlers of streams that the codec has forgotten are still running.
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
-        if !self.asked {
+        if self.requests == Requests::None {
             let kind = Kind::of(&request);
             if kind == Kind::Call && self.move_to_grpc().is_err() {
                 let refusal = kind.refusal::<()>(StatusCode::SERVICE_UNAVAILABLE);
@@ -196,8 +204,8 @@ impl<T: Transport, S: App> Talk<T, S> {
                 respond.send_response(refusal.map(drop), true).ok();
                 return self.handle().begin_close(CloseReason::Refused);
             }
-            self.asked = true;
         }
+        self.requests = Requests::Served;
         let settings = Arc::clone(&self.wire.lock().settings);
         self.tasks
             .spawn(serve_stream(&self.call, &settings, request, respond));
@@ -349,6 +357,7 @@ impl<T: Transport, S: App> Talk<T, S> {
             Standing::Idle(since) if self.handle().command().is_none() => Some(since),
             Standing::Idle(_) | Standing::Busy | Standing::Silent => None,
         };
+        let rest = idle.filter(|_| self.requests == Requests::Served);
         let ping = wire.settings.ping;
         // Any sign of life answers.
         let pinged = self.pinged.filter(|since| wire.heard <= *since);
@@ -359,6 +368,7 @@ impl<T: Transport, S: App> Talk<T, S> {
             opening,
             Deadline::new(Wait::Head, head, Some(limits.headers)),
             Deadline::new(Wait::NextRequest, idle, Some(limits.keep_alive)),
+            Deadline::new(Wait::Rest, rest, Some(REST)),
             Deadline::new(Wait::Sign, Some(wire.heard), sign),
             Deadline::new(Wait::Pong, pinged, Some(ping.timeout)),
             self.call
@@ -474,6 +484,12 @@ impl<T: Transport, S: App> Conversation for Talk<T, S> {
                 self.go_away(Reason::ENHANCE_YOUR_CALM, "headers_timeout", late)
             }
             Wait::NextRequest => Judgement::Finish(CloseReason::Idle),
+            Wait::Rest => {
+                self.requests = Requests::Rested;
+                self.call.streams.rest();
+                self.wire.lock().meter.rest();
+                Judgement::PollAgain
+            }
             Wait::Response => {
                 let mut timeouts = self.wire.lock().settings.timeouts;
                 let held = self.window.has_held_up();
@@ -487,6 +503,12 @@ impl<T: Transport, S: App> Conversation for Talk<T, S> {
                 Judgement::PollAgain
             }
             Wait::Sign => {
+                if let Codec::Serving(connection) = &mut self.codec
+                    && self.ping.is_none()
+                {
+                    // Most connections are never asked.
+                    self.ping = connection.ping_pong();
+                }
                 if let Some(ping) = &mut self.ping {
                     // One that is on its way already asks the same.
                     ping.send_ping(Ping::opaque()).ok();
@@ -498,7 +520,7 @@ impl<T: Transport, S: App> Conversation for Talk<T, S> {
             Wait::Peer => Judgement::End(End::cut(CloseReason::StreamIdle)),
             Wait::ReadRate => Judgement::End(End::cut(CloseReason::SlowReader)),
             // A wait that this protocol does not know: it cannot have been asked for.
-            Wait::BodyRate | Wait::Rest | _ => Judgement::Wait,
+            Wait::BodyRate | _ => Judgement::Wait,
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a connection speaks: by ALPN, else by its first bytes; and the pool that it comes to with that.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -47,9 +48,9 @@ pub(super) enum Spoken<T: Transport> {
 /// if it came to nothing: then it has ended.
 pub(super) async fn open<T: Transport>(
     mut io: Tracked<T, HttpConnection>,
-    shared: &Context,
+    shared: Arc<Context>,
 ) -> Option<Spoken<T>> {
-    let early = match proxy::announced(&mut io, shared).await {
+    let early = match proxy::announced(&mut io, &shared).await {
         Ok(early) => early,
         Err(reason) => {
             io.handle().conclude(reason);
@@ -58,8 +59,8 @@ pub(super) async fn open<T: Transport>(
         }
     };
     match &shared.tls {
-        Some(tls) => secured(io, early, tls, shared).await.map(Spoken::Secured),
-        None => plain(io, early, shared).await.map(Spoken::Plain),
+        Some(tls) => secured(io, early, tls, &shared).await.map(Spoken::Secured),
+        None => plain(io, early, &shared).await.map(Spoken::Plain),
     }
 }
 

@@ -150,6 +150,11 @@ impl Meter {
         self.inbound.owed()
     }
 
+    /// Nothing has happened for a while: gives back the room of streams that are closed.
+    pub(crate) fn rest(&mut self) {
+        self.streams.rest();
+    }
+
     /// The counts, up to the last byte.
     pub(crate) fn tally(&self) -> Tally {
         let partial = |walk: &Walk| u64::from(walk.content_so_far());

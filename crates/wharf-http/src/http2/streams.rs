@@ -75,6 +75,14 @@ impl Streams {
         (stream, place)
     }
 
+    /// Nothing has been in flight for a while: gives back the room of what was.
+    pub(crate) fn rest(&self) {
+        let mut inner = self.inner();
+        if inner.live.is_empty() {
+            inner.live = Slab::new();
+        }
+    }
+
     /// How many are in flight.
     pub(crate) fn len(&self) -> usize {
         self.inner().live.len()

@@ -12,10 +12,17 @@ use crate::transport::Transport;
 /// Bytes on their way to the peer: through its socket, or through the window of its stream.
 #[derive(Debug, Default)]
 pub(crate) struct Sending {
-    /// Since when the peer takes nothing.
-    blocked_since: Option<Timestamp>,
+    /// On the heap: most peers take everything at once.
+    wait: Option<Box<Blocked>>,
+}
+
+/// A peer that does not take everything at once.
+#[derive(Debug, Default)]
+struct Blocked {
+    /// Since when it takes nothing.
+    since: Option<Timestamp>,
     /// When it did so for the first time during this answer.
-    first_blocked: Option<Timestamp>,
+    first: Option<Timestamp>,
     rate: RateMeter,
 }
 
@@ -25,35 +32,39 @@ const FILL: Duration = Duration::from_millis(300);
 impl Sending {
     /// Another answer begins: what was paid for the one before does not count.
     pub(crate) fn restart(&mut self, now: Timestamp) {
-        self.rate = RateMeter::new();
-        if self.blocked_since.is_some() {
-            self.rate.waiting(now);
+        let blocked = self.wait.as_mut().filter(|wait| wait.since.is_some());
+        if let Some(wait) = blocked {
+            wait.rate = RateMeter::new();
+            wait.rate.waiting(now);
         } else {
-            self.first_blocked = None;
+            self.wait = None;
         }
     }
 
     /// The peer takes bytes again.
     pub(crate) fn unblocked(&mut self, now: Timestamp) {
-        if self.blocked_since.take().is_some() {
-            self.rate.paused(now);
+        if let Some(wait) = &mut self.wait
+            && wait.since.take().is_some()
+        {
+            wait.rate.paused(now);
         }
     }
 
     /// The peer takes nothing more.
     pub(crate) fn blocked(&mut self, now: Timestamp) {
-        self.first_blocked.get_or_insert(now);
-        self.blocked_since.get_or_insert(now);
-        self.rate.waiting(now);
+        let wait = self.wait.get_or_insert_default();
+        wait.first.get_or_insert(now);
+        wait.since.get_or_insert(now);
+        wait.rate.waiting(now);
     }
 
     /// The peer has taken bytes that were waiting for it.
     pub(crate) fn taken(&mut self, bytes: u64, now: Timestamp) {
-        let Self {
-            blocked_since: Some(since),
-            first_blocked,
+        let Some(Blocked {
+            since: Some(since),
+            first,
             rate,
-        } = self
+        }) = self.wait.as_deref_mut()
         else {
             return;
         };
@@ -61,7 +72,7 @@ impl Sending {
             return;
         }
         *since = now;
-        if first_blocked.is_some_and(|first| now - first <= FILL) {
+        if first.is_some_and(|first| now - first <= FILL) {
             *rate = RateMeter::new();
         } else {
             rate.delivered(bytes, now);
@@ -71,24 +82,27 @@ impl Sending {
 
     /// Something else has kept the peer from taking: its wait begins again.
     pub(crate) fn excuse(&mut self, now: Timestamp) {
-        if let Some(since) = &mut self.blocked_since {
+        if let Some(wait) = &mut self.wait
+            && let Some(since) = &mut wait.since
+        {
             *since = now;
-            self.rate = RateMeter::new();
-            self.rate.waiting(now);
+            wait.rate = RateMeter::new();
+            wait.rate.waiting(now);
         }
     }
 
     /// Whether the peer takes nothing more.
     pub(crate) fn is_blocked(&self) -> bool {
-        self.blocked_since.is_some()
+        self.wait.as_ref().is_some_and(|wait| wait.since.is_some())
     }
 
     /// When the peer has been silent or slow for too long.
     pub(crate) fn deadline(&self, limits: &Timeouts) -> Option<Deadline> {
-        let min = limits.min_rate.filter(|_| self.is_blocked());
+        let wait = self.wait.as_ref()?;
+        let min = limits.min_rate.filter(|_| wait.since.is_some());
         earliest([
-            Deadline::new(Wait::Peer, self.blocked_since, limits.stream_idle),
-            min.and_then(|min| Deadline::at(Wait::ReadRate, self.rate.due_at(min))),
+            Deadline::new(Wait::Peer, wait.since, limits.stream_idle),
+            min.and_then(|min| Deadline::at(Wait::ReadRate, wait.rate.due_at(min))),
         ])
     }
 }

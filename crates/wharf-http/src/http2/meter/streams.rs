@@ -56,6 +56,13 @@ impl Streams {
         }
     }
 
+    /// Gives the table back, if no stream is open.
+    pub(crate) fn rest(&mut self) {
+        if self.open == 0 {
+            self.slots = Vec::new();
+        }
+    }
+
     /// How many are open.
     pub(crate) const fn open(&self) -> usize {
         self.open
