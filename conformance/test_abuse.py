@@ -76,8 +76,10 @@ def test_silent_connections_leave_in_time(serve):
             peer.close()
 
 
-@pytest.mark.xfail(reason="connections keep their protocol state while nothing happens", strict=True)
-@pytest.mark.parametrize("kind", ["silent", "idle"])
+SCATTERED = pytest.mark.xfail(reason="what freed codecs leave lies between what lives", strict=True)
+
+
+@pytest.mark.parametrize("kind", ["silent", pytest.param("idle", marks=SCATTERED)])
 def test_a_connection_on_which_nothing_happens_costs_four_kilobytes_at_most(serve, kind):
     count = 1000
     with serve(log=QUIET) as server:

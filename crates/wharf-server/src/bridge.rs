@@ -14,6 +14,7 @@ use tokio::sync::watch::Receiver;
 use tokio::time::sleep;
 
 use crate::admin::{Desk, Door};
+use crate::give_back;
 use crate::live::{Live, Source, drain_settings, watch};
 use crate::log::tell_closes;
 use crate::progress;
@@ -54,6 +55,7 @@ pub(crate) fn start(desk: Arc<Desk>, door: Option<Door>) -> io::Result<()> {
                 desk.past.keep(desk.registry(), &desk.figures, desk.started),
                 stop_overtime(desk.stop.subscribe(), &desk),
                 progress::show(&desk),
+                give_back::watch(&desk.figures, || desk.registry().occupancy().active),
             );
         });
     };

@@ -18,6 +18,7 @@ mod config;
 mod demo;
 mod descriptors;
 mod event_log;
+mod give_back;
 mod live;
 mod log;
 mod memory;

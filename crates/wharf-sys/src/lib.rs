@@ -1,7 +1,11 @@
-//! What wharf asks of the kernel that no safe crate offers.
+//! What wharf asks of the kernel and of the C library that no safe crate offers.
 //!
-//! The only crate of the project with unsafe code, and it has one block of it. It knows sockets and
-//! nothing else.
+//! The only crate of the project with unsafe code: one block for sockets here, one in
+//! [`give_back`](fn@give_back) for the allocator.
+
+mod give_back;
+
+pub use give_back::give_back;
 
 use std::io;
 use std::os::fd::AsFd;
