@@ -2,7 +2,8 @@
 //!
 //! **Responsible for:** how healthy a pool is, which connection to give up when it is full, how
 //! fast is too slow, how often is too often, when to try again, how to spread what must not all
-//! happen at once, and what a client of several servers decides ([`upstream`]). Each is a plain value
+//! happen at once, what a client of several servers decides ([`upstream`]), and a server that is
+//! asked for too much ([`overload`]). Each is a plain value
 //! with plain methods, a few arithmetic operations each.
 //!
 //! **Refuses to know:** IO, tokio, clocks, protocols, configuration files. `now` is always an
@@ -18,6 +19,7 @@ mod data_rate;
 mod deadline;
 mod health;
 mod jitter;
+pub mod overload;
 mod random;
 mod rate;
 mod ratio;

@@ -17,6 +17,7 @@
 pub mod balance;
 pub mod calendar;
 pub mod chance;
+pub mod limit;
 pub mod quantiles;
 pub mod studies;
 pub mod table;

@@ -3,13 +3,13 @@
 //! With names as arguments only the tables whose name begins so.
 #![expect(clippy::print_stdout, reason = "a command that prints tables")]
 
-use wharf_sim::studies::{balancers, balls, black_hole, erlang, pool, supermarket};
+use wharf_sim::studies::{balancers, balls, black_hole, dagor, erlang, limiter, pool, supermarket};
 use wharf_sim::table::Table;
 
 /// A name and what makes the table.
 type Study = (&'static str, fn() -> Table);
 
-const STUDIES: [Study; 7] = [
+const STUDIES: [Study; 12] = [
     ("supermarket", || supermarket::table(4_000_000)),
     ("balls", balls::table),
     ("erlang", || erlang::table(40_000)),
@@ -17,6 +17,11 @@ const STUDIES: [Study; 7] = [
     ("balancers-few", || balancers::few(3_000)),
     ("black-hole", || black_hole::table(300)),
     ("pool", || pool::table(7_200)),
+    ("limiter-processors", limiter::processors),
+    ("limiter-starts", limiter::starts),
+    ("limiter-changes", limiter::changes),
+    ("limiter-waits", limiter::waits),
+    ("dagor", || dagor::table(300)),
 ];
 
 fn main() {

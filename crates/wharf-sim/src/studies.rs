@@ -6,6 +6,8 @@
 pub mod balancers;
 pub mod balls;
 pub mod black_hole;
+pub mod dagor;
 pub mod erlang;
+pub mod limiter;
 pub mod pool;
 pub mod supermarket;

@@ -2,5 +2,7 @@
 
 mod balancing;
 mod ejection;
+mod limiting;
 mod pool;
 mod queues;
+mod shedding;
