@@ -118,7 +118,8 @@ def test_deadlines_pass_and_are_counted_once_for_each_connection(serve, protocol
             assert found["connection_timeout"] >= 2 and found["idle"] >= 1, found
             assert (found["request_timeout"], found["stream_idle"], found["max_requests"]) == (1, 1, 1)
             assert found["max_age"] == 3, found
-            assert eventually(lambda: told(events, "would_close") == found, 2.5)
+            # Those that have just been answered may be idle for too long meanwhile.
+            assert eventually(lambda: told(events, "would_close") == counted(server), 2.5)
             for peer in (silent, slow, idle):
                 peer.close()
             assert eventually(lambda: server.active() == 0)
