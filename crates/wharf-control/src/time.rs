@@ -1,5 +1,7 @@
 //! [`Timestamp`]: a point in time that somebody else measured.
 
+use std::fmt;
+use std::num::NonZero;
 use std::ops::Sub;
 use std::time::Duration;
 
@@ -8,34 +10,38 @@ use std::time::Duration;
 /// Nothing in this crate reads a clock. Whoever drives it (in wharf, the driver of the connections)
 /// turns its own clock into timestamps, which are comparable only with others of the same start.
 /// Differences saturate: a timestamp from the "future" is zero old.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(u64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(
+    /// One more than the nanoseconds, so that an `Option` takes no room of its own: connections hold
+    /// many.
+    NonZero<u64>,
+);
 
 impl Timestamp {
     /// The start itself.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZero::<u64>::MIN);
 
     /// The latest timestamp there is, 584 years after the start: "never".
-    pub const MAX: Self = Self(u64::MAX);
+    pub const MAX: Self = Self(NonZero::<u64>::MAX);
 
-    /// The timestamp `nanos` nanoseconds after the start.
+    /// The timestamp `nanos` nanoseconds after the start, at most [`Timestamp::MAX`].
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(NonZero::<u64>::MIN.saturating_add(nanos))
     }
 
     /// The timestamp `since_start` after the start, [`Timestamp::MAX`] if that is too far to count.
     pub fn after_start(since_start: Duration) -> Self {
-        Self(u64::try_from(since_start.as_nanos()).unwrap_or(u64::MAX))
+        Self::ZERO.after(since_start)
     }
 
     /// Nanoseconds since the start.
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// How long ago `earlier` was; zero if it is not earlier.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// This timestamp moved `by` into the future, at most to [`Timestamp::MAX`].
@@ -45,6 +51,18 @@ impl Timestamp {
             self.0
                 .saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)),
         )
+    }
+}
+
+impl Default for Timestamp {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Timestamp").field(&self.as_nanos()).finish()
     }
 }
 
