@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
@@ -37,8 +37,6 @@ pub struct Control {
     /// Which kind of command is there: [`NONE`], [`FINISH`] or [`ABORT`].
     told: AtomicU8,
     inner: Mutex<Inner>,
-    /// Those who only want to hear of a command; the driver has its waker in `inner`.
-    listeners: Notify,
 }
 
 const NONE: u8 = 0;
@@ -49,6 +47,8 @@ const ABORT: u8 = 2;
 struct Inner {
     command: Option<Command>,
     waker: Option<Waker>,
+    /// Those who only want to hear of a command, once there has been one.
+    listeners: Option<Arc<Notify>>,
 }
 
 impl Control {
@@ -63,7 +63,7 @@ impl Control {
     }
 
     fn tell(&self, command: Command, kind: u8) {
-        let waker = {
+        let (waker, listeners) = {
             let mut inner = self.lock();
             if self.told.load(Ordering::Relaxed) >= kind {
                 return;
@@ -71,12 +71,14 @@ impl Control {
             inner.command = Some(command);
             // Release: who sees the kind without the lock sees the command behind it.
             self.told.store(kind, Ordering::Release);
-            inner.waker.clone()
+            (inner.waker.clone(), inner.listeners.clone())
         };
         if let Some(waker) = waker {
             waker.wake();
         }
-        self.listeners.notify_waiters();
+        if let Some(listeners) = listeners {
+            listeners.notify_waiters();
+        }
     }
 
     /// The command given so far.
@@ -138,8 +140,9 @@ impl Control {
     }
 
     async fn heard<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        let listeners = Arc::clone(self.lock().listeners.get_or_insert_default());
         loop {
-            let mut told = pin!(self.listeners.notified());
+            let mut told = pin!(listeners.notified());
             // Listening before looking: a command in between is not missed.
             told.as_mut().enable();
             if let Some(found) = look() {
@@ -175,9 +178,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiting_connection_hears_a_command_from_another_task() {
-        let control = std::sync::Arc::new(Control::default());
+        let control = Arc::new(Control::default());
         let waiting = tokio::task::JoinSet::from_iter([{
-            let control = std::sync::Arc::clone(&control);
+            let control = Arc::clone(&control);
             async move { control.told().await }
         }]);
         tokio::task::yield_now().await;

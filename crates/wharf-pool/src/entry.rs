@@ -50,10 +50,10 @@ pub(crate) struct Membership<C: Connection> {
     pub(crate) slot: Slot<C>,
     /// What the books count of it.
     pub(crate) account: AccountId,
-    /// The address whose source is charged with the connection, once it is known.
-    pub(crate) charged: Option<IpAddr>,
+    /// Whether the source of its peer is charged with it.
+    pub(crate) is_charged: bool,
     /// The peer that a proxy announced.
-    pub(crate) announced: Option<SocketAddr>,
+    pub(crate) announced: Option<Box<SocketAddr>>,
 }
 
 impl<C: Connection> Timed for Entry<C> {
@@ -109,7 +109,17 @@ impl<C: Connection> Entry<C> {
 
     /// The other end: the one that a trusted proxy announced, else the socket's.
     pub(crate) fn peer(&self) -> SocketAddr {
-        self.membership().announced.unwrap_or(self.endpoints.peer.0)
+        self.peer_of(&self.membership())
+    }
+
+    fn peer_of(&self, membership: &Membership<C>) -> SocketAddr {
+        let announced = membership.announced.as_deref();
+        announced.copied().unwrap_or(self.endpoints.peer.0)
+    }
+
+    /// The address whose source is charged with it, if one is.
+    pub(crate) fn charged(&self, membership: &Membership<C>) -> Option<IpAddr> {
+        membership.is_charged.then(|| self.peer_of(membership).ip())
     }
 
     pub(crate) fn pool_name(&self) -> Option<PoolName> {
@@ -181,9 +191,9 @@ impl<C: Connection> Entry<C> {
         let place = &membership.slot.place;
         ConnectionInfo {
             id: self.id,
-            peer: PeerAddr(membership.announced.unwrap_or(self.endpoints.peer.0)),
+            peer: PeerAddr(self.peer_of(&membership)),
             local: self.endpoints.local,
-            proxy: membership.announced.map(|_| self.endpoints.peer),
+            proxy: membership.announced.as_ref().map(|_| self.endpoints.peer),
             listener: place.listener().name.clone(),
             protocol: place.pool().map(|pool| pool.name.protocol().to_owned()),
             user_agent: self.user_agent.get().cloned(),

@@ -14,7 +14,7 @@ use crate::handle::ConnectionHandle;
 /// the one event: the slot is given back, the reason is counted, and the removal is told.
 #[must_use = "a connection whose guard is dropped is no longer counted"]
 pub struct ConnectionGuard<C: Connection = ()> {
-    entry: Arc<Entry<C>>,
+    handle: ConnectionHandle<C>,
 }
 
 impl<C: Connection> ConnectionGuard<C> {
@@ -28,20 +28,24 @@ impl<C: Connection> ConnectionGuard<C> {
             };
             entry.shared.tell(|| (entry.pool_name(), kind));
         }
-        Self { entry }
+        Self {
+            handle: ConnectionHandle { entry },
+        }
     }
 
     /// The handle by which others see and steer the connection.
     pub fn handle(&self) -> ConnectionHandle<C> {
-        ConnectionHandle {
-            entry: Arc::clone(&self.entry),
-        }
+        self.handle.clone()
+    }
+
+    pub(crate) fn as_handle(&self) -> &ConnectionHandle<C> {
+        &self.handle
     }
 }
 
 impl<C: Connection> Drop for ConnectionGuard<C> {
     fn drop(&mut self) {
-        let (entry, shared) = (&self.entry, &self.entry.shared);
+        let (entry, shared) = (&self.handle.entry, &self.handle.entry.shared);
         shared.wheel.remove(entry);
         shared.table.remove(entry.id);
         let reason = entry.end();
@@ -64,7 +68,7 @@ impl<C: Connection> Drop for ConnectionGuard<C> {
 impl<C: Connection> fmt::Debug for ConnectionGuard<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectionGuard")
-            .field("id", &self.entry.id)
+            .field("id", &self.handle.id())
             .finish_non_exhaustive()
     }
 }

@@ -56,6 +56,11 @@ impl<C: Connection> ConnectionHandle<C> {
             .map(Pool::from_inner)
     }
 
+    /// The time at the last tick of the registry's clock.
+    pub fn now(&self) -> Timestamp {
+        self.entry.now()
+    }
+
     /// The two ends of its socket.
     pub fn endpoints(&self) -> Endpoints {
         self.entry.endpoints.clone()
@@ -254,7 +259,8 @@ impl<C: Connection> ConnectionHandle<C> {
     /// The limit that keeps it out.
     pub fn take_berth(&self, pool: &Pool<C>) -> Result<Berth<C>, RejectReason> {
         let shared = &self.entry.shared;
-        let (scope, charged) = (pool.inner().scope, self.entry.membership().charged);
+        let scope = pool.inner().scope;
+        let charged = self.entry.charged(&self.entry.membership());
         let taken = shared.books().take_berth(scope, charged, self.entry.now());
         let account = taken.inspect_err(|reason| pool.reject(*reason))?;
         Ok(Berth::new(pool.clone(), Arc::clone(shared), account))
@@ -269,16 +275,16 @@ impl<C: Connection> ConnectionHandle<C> {
     pub fn announce(&self, peer: SocketAddr) -> Result<(), RejectReason> {
         let now = self.entry.now();
         let mut membership = self.entry.membership();
-        membership.announced = Some(peer);
+        membership.announced = Some(Box::new(peer));
         if membership.slot.held == Held::Ended {
             return Ok(());
         }
-        membership.charged = None;
+        membership.is_charged = false;
         self.entry
             .shared
             .books()
             .recharge(&membership.account, peer.ip(), now)?;
-        membership.charged = Some(peer.ip());
+        membership.is_charged = true;
         Ok(())
     }
 }

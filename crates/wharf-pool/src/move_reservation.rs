@@ -52,7 +52,7 @@ impl<C: Connection> MoveReservation<C> {
         let (charged, here) = {
             let membership = entry.membership();
             (
-                membership.charged,
+                entry.charged(&membership),
                 membership.slot.place.is_at(&target.inner().listener),
             )
         };

@@ -10,7 +10,7 @@ use wharf_control::{Candidate, Source, Standing, Timestamp, victims};
 use crate::books::{Occupancy, ScopeId};
 use crate::config::WhenFull;
 use crate::connection::Connection;
-use crate::entry::{Entry, Membership};
+use crate::entry::Entry;
 use crate::handle::ConnectionHandle;
 use crate::place::Place;
 use crate::shared::Shared;
@@ -91,7 +91,10 @@ impl<C: Connection> Crowd<C> {
                     }
                     as_it_stands => as_it_stands,
                 };
-                let (key, source) = (crowd.entries.len(), charged_source(&membership));
+                let (key, source) = (
+                    crowd.entries.len(),
+                    charged_source(entry.charged(&membership)),
+                );
                 crowd.candidates.push(Candidate {
                     key,
                     source,
@@ -154,6 +157,6 @@ fn standing<C: Connection>(entry: &Entry<C>, now: Timestamp) -> (Standing, Times
 }
 
 /// A connection that is charged to nobody yet is of no source in particular.
-fn charged_source<C: Connection>(membership: &Membership<C>) -> Source {
-    membership.charged.map_or(Source(u128::MAX), source_of)
+fn charged_source(charged: Option<IpAddr>) -> Source {
+    charged.map_or(Source(u128::MAX), source_of)
 }

@@ -77,14 +77,15 @@ impl<C: Connection> Slot<C> {
             return Err(RejectReason::Invalid);
         }
         let shared = Arc::clone(self.place.shared());
-        let charged = (charge == Charge::Peer).then(|| endpoints.peer.0.ip());
+        let is_charged = charge == Charge::Peer;
+        let charged = is_charged.then(|| endpoints.peer.0.ip());
         let (path, now) = (self.place.path(), shared.clock.now());
         let (id, account) = shared.books().open(path, charged, now)?;
         self.held = Held::Open;
         let membership = Membership {
             slot: self,
             account,
-            charged,
+            is_charged,
             announced: None,
         };
         Ok(ConnectionGuard::open(Entry::new(

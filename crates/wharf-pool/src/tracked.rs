@@ -21,7 +21,6 @@ pin_project! {
     pub struct Tracked<Io, C: Connection = ()> {
         #[pin]
         io: Io,
-        handle: ConnectionHandle<C>,
         pool: Option<Pool<C>>,
         guard: ConnectionGuard<C>,
     }
@@ -30,19 +29,13 @@ pin_project! {
 impl<Io, C: Connection> Tracked<Io, C> {
     /// Gives `io` the slot behind `guard`.
     pub fn new(io: Io, guard: ConnectionGuard<C>) -> Self {
-        let handle = guard.handle();
-        let pool = handle.pool();
-        Self {
-            io,
-            handle,
-            pool,
-            guard,
-        }
+        let pool = guard.as_handle().pool();
+        Self { io, pool, guard }
     }
 
     /// The handle of the connection.
     pub fn handle(&self) -> &ConnectionHandle<C> {
-        &self.handle
+        self.guard.as_handle()
     }
 
     /// The bytes beneath.
@@ -62,18 +55,18 @@ impl<Io, C: Connection> Tracked<Io, C> {
 
     /// Looks again which pool the connection is in, after it has moved: bytes are counted there.
     pub fn moved(&mut self) {
-        self.pool = self.handle.pool();
+        self.pool = self.handle().pool();
     }
 
     fn count_received(&self, bytes: usize) {
-        self.handle.received(bytes);
+        self.handle().received(bytes);
         if let Some(pool) = &self.pool {
             pool.received(bytes);
         }
     }
 
     fn count_sent(&self, bytes: usize) {
-        self.handle.sent(bytes);
+        self.handle().sent(bytes);
         if let Some(pool) = &self.pool {
             pool.sent(bytes);
         }
