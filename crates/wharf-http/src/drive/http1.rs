@@ -43,7 +43,7 @@ where
     } = opened;
     let handle = io.handle().clone();
     let settings = shared.http1_settings(&pool);
-    let wire = SharedWire::new(Wire::new(io, Arc::clone(&shared.clock), settings, early));
+    let wire = SharedWire::new(Wire::new(io, settings, early));
     let link = Arc::new(Link {
         handle,
         pool,

@@ -11,7 +11,6 @@ use h2::server::{Connection, Handshake, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream};
 use http::{Request, StatusCode};
 use tokio::time::timeout;
-use tokio_util::task::TaskTracker;
 use wharf_control::{Deadline, Wait, earliest};
 use wharf_pool::config::Limit;
 use wharf_pool::{
@@ -20,7 +19,7 @@ use wharf_pool::{
 
 use super::conversation::{Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing};
 use super::version::Opened;
-use super::{Driver, Fuse, REST, farewell};
+use super::{Driver, Fuse, farewell};
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
@@ -58,7 +57,7 @@ where
     let http2 = shared.http2();
     let settings = shared.http2_settings(&pool);
     let limits = MeterLimits::of(http2.max_concurrent_streams.get());
-    let wire = Wire::new(io, Arc::clone(&shared.clock), settings, &limits, early);
+    let wire = Wire::new(io, settings, &limits, early);
     let wire = SharedWire::new(wire);
     let opened = handle.opened();
     let link = Arc::new(Link {
@@ -70,17 +69,16 @@ where
         codec: Codec::Greeting(
             builder(&http2, link.shared.has_sessions_over_http2()).handshake(wire.clone()),
         ),
-        most: http2.max_concurrent_streams.get() as usize,
         call: Call {
             app,
             link: Arc::clone(&link),
             streams: Streams::new(opened),
         },
-        requests: Requests::None,
+        first: First::Awaited,
+        most: http2.max_concurrent_streams.get(),
         wire,
         ping: None,
         pinged: None,
-        tasks: TaskTracker::new(),
         strikes: Strikes::default(),
         greeted: None,
         leaving: None,
@@ -96,25 +94,24 @@ where
             let mut driver = Driver::new(handle, &link.shared);
             poll_fn(|cx| driver.poll(cx, &mut talk)).await
         };
-        let (wire, tasks) = (talk.wire.clone(), talk.tasks.clone());
+        let (wire, streams) = (talk.wire.clone(), Arc::clone(&talk.call.streams));
         drop(talk);
         drop(fuse);
-        Box::pin(part(wire, tasks, handle, end)).await;
+        Box::pin(part(wire, streams, handle, end)).await;
     }
 }
 
 /// Ends the connection, once its streams have come to theirs.
 async fn part<T: Transport>(
     wire: Io<T>,
-    tasks: TaskTracker,
+    streams: Arc<Streams>,
     handle: &ConnectionHandle<HttpConnection>,
     end: End,
 ) {
     // The streams have been told to end, or have ended: they own nothing of the connection's bytes,
     // but they are its tasks.
-    tasks.close();
     // A handler that blocks its worker must not keep the connection: its task ends with it.
-    let _ = timeout(LINGER, tasks.wait()).await;
+    let _ = timeout(LINGER, streams.ended()).await;
     farewell::say(wire, handle, end).await;
 }
 
@@ -126,29 +123,25 @@ enum Codec<T: Transport> {
     Serving(Connection<Io<T>, Bytes>),
 }
 
-/// What requests a connection has seen.
+/// The first request, which says which pool the connection belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Requests {
-    /// None yet: the first says which pool it belongs to.
-    None,
-    Served,
-    /// Some, and what only they needed has been given back since.
-    Rested,
+enum First {
+    Awaited,
+    Come,
 }
 
 /// One HTTP/2 connection.
 struct Talk<T: Transport, S> {
     wire: Io<T>,
     /// The most streams that may be in flight.
-    most: usize,
+    most: u32,
     codec: Codec<T>,
     ping: Option<PingPong>,
     /// Since when a PING is unanswered.
     pinged: Option<Timestamp>,
     /// What the streams share.
     call: Call<S>,
-    requests: Requests,
-    tasks: TaskTracker,
+    first: First,
     strikes: Strikes,
     /// Since when the peer has agreed to speak.
     greeted: Option<Timestamp>,
@@ -156,7 +149,7 @@ struct Talk<T: Transport, S> {
     /// Whether the peer is to be told GOAWAY once it has greeted.
     unsaid: bool,
     /// Why the peer was told GOAWAY with an error, and when.
-    leaving: Option<(CloseReason, Timestamp)>,
+    leaving: Option<Box<(CloseReason, Timestamp)>>,
 }
 
 impl<T: Transport, S: App> Talk<T, S> {
@@ -192,11 +185,11 @@ impl<T: Transport, S: App> Talk<T, S> {
 
     /// Begins to serve a request.
     fn accept(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
-        if self.call.streams.len() >= self.most {
+        if self.call.streams.len() >= self.most as usize {
             // Handlers of streams that the codec has forgotten are still running.
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
-        if self.requests == Requests::None {
+        if std::mem::replace(&mut self.first, First::Come) == First::Awaited {
             let kind = Kind::of(&request);
             if kind == Kind::Call && self.move_to_grpc().is_err() {
                 let refusal = kind.refusal::<()>(StatusCode::SERVICE_UNAVAILABLE);
@@ -205,10 +198,13 @@ impl<T: Transport, S: App> Talk<T, S> {
                 return self.handle().begin_close(CloseReason::Refused);
             }
         }
-        self.requests = Requests::Served;
         let settings = Arc::clone(&self.wire.lock().settings);
-        self.tasks
-            .spawn(serve_stream(&self.call, &settings, request, respond));
+        let served = serve_stream(&self.call, &settings, request, respond);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it has its place among the streams, and the end waits for those"
+        )]
+        drop(tokio::spawn(served));
         if settings
             .max_requests
             .is_some_and(|most| self.handle().requests() >= u64::from(most.get()))
@@ -270,7 +266,7 @@ impl<T: Transport, S: App> Talk<T, S> {
             }),
             (Codec::Serving(connection), None) if self.leaving.is_none() => {
                 connection.abrupt_shutdown(code);
-                self.leaving = Some((reason, self.call.link.shared.clock.now()));
+                self.leaving = Some(Box::new((reason, self.call.link.shared.clock.now())));
                 self.call.streams.abort_all(Reason::CANCEL);
                 Judgement::PollAgain
             }
@@ -296,7 +292,7 @@ impl<T: Transport, S: App> Talk<T, S> {
     /// What has to happen at once: the peer abuses the connection, or has been told GOAWAY and does
     /// not end it.
     fn demand(&mut self, now: Timestamp) -> Option<Judgement> {
-        if let Some((reason, since)) = self.leaving {
+        if let Some((reason, since)) = self.leaving.as_deref().copied() {
             let late = since.after(LINGER) <= now;
             return late.then(|| Judgement::End(End::cut(reason)));
         }
@@ -334,7 +330,7 @@ impl<T: Transport, S: App> Talk<T, S> {
     /// What is waited for that is over first.
     fn deadline(&self, wire: &Wire<T>, standing: Standing) -> Option<Deadline> {
         let limits = &wire.settings.timeouts;
-        if let Some((_, since)) = self.leaving {
+        if let Some(&(_, since)) = self.leaving.as_deref() {
             return Deadline::new(Wait::Peer, Some(since), Some(LINGER));
         }
         let opening = wire
@@ -357,7 +353,6 @@ impl<T: Transport, S: App> Talk<T, S> {
             Standing::Idle(since) if self.handle().command().is_none() => Some(since),
             Standing::Idle(_) | Standing::Busy | Standing::Silent => None,
         };
-        let rest = idle.filter(|_| self.requests == Requests::Served);
         let ping = wire.settings.ping;
         // Any sign of life answers.
         let pinged = self.pinged.filter(|since| wire.heard <= *since);
@@ -368,7 +363,6 @@ impl<T: Transport, S: App> Talk<T, S> {
             opening,
             Deadline::new(Wait::Head, head, Some(limits.headers)),
             Deadline::new(Wait::NextRequest, idle, Some(limits.keep_alive)),
-            Deadline::new(Wait::Rest, rest, Some(REST)),
             Deadline::new(Wait::Sign, Some(wire.heard), sign),
             Deadline::new(Wait::Pong, pinged, Some(ping.timeout)),
             self.call
@@ -382,7 +376,7 @@ impl<T: Transport, S: App> Talk<T, S> {
 
     /// The reason of an end that the codec has come to by itself.
     fn reason(&self, result: &Result<(), h2::Error>) -> CloseReason {
-        if let Some((reason, _)) = self.leaving {
+        if let Some(&(reason, _)) = self.leaving.as_deref() {
             return reason;
         }
         let wire = self.wire.lock();
@@ -484,12 +478,6 @@ impl<T: Transport, S: App> Conversation for Talk<T, S> {
                 self.go_away(Reason::ENHANCE_YOUR_CALM, "headers_timeout", late)
             }
             Wait::NextRequest => Judgement::Finish(CloseReason::Idle),
-            Wait::Rest => {
-                self.requests = Requests::Rested;
-                self.call.streams.rest();
-                self.wire.lock().meter.rest();
-                Judgement::PollAgain
-            }
             Wait::Response => {
                 let mut timeouts = self.wire.lock().settings.timeouts;
                 let held = self.window.has_held_up();

@@ -7,6 +7,7 @@ use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response, StatusCode};
@@ -30,8 +31,7 @@ use crate::app::BoxError;
 pub fn only<S>(service: S) -> Supervised<S> {
     Supervised {
         service,
-        limits: None,
-        calls: None,
+        rules: Arc::default(),
     }
 }
 
@@ -43,6 +43,13 @@ pub fn only<S>(service: S) -> Supervised<S> {
 #[derive(Clone, Debug)]
 pub struct Supervised<S> {
     service: S,
+    /// In one place: every connection has a copy of the service.
+    rules: Arc<Rules>,
+}
+
+/// How calls are supervised.
+#[derive(Clone, Debug, Default)]
+struct Rules {
     limits: Option<MessageLimits>,
     calls: Option<Calls>,
 }
@@ -51,14 +58,14 @@ impl<S> Supervised<S> {
     /// Lets messages be so long.
     #[must_use]
     pub fn limits(mut self, limits: MessageLimits) -> Self {
-        self.limits = Some(limits);
+        Arc::make_mut(&mut self.rules).limits = Some(limits);
         self
     }
 
     /// Counts the calls in `calls`.
     #[must_use]
     pub fn calls(mut self, calls: Calls) -> Self {
-        self.calls = Some(calls);
+        Arc::make_mut(&mut self.rules).calls = Some(calls);
         self
     }
 }
@@ -82,8 +89,11 @@ where
         }
         let call = request.extensions_mut().remove::<Call>();
         let call = match call {
-            Some(call) => call.under(self.limits, self.calls.as_ref()),
-            None => Call::new(self.limits.unwrap_or_default(), self.calls.clone()),
+            Some(call) => call.under(self.rules.limits, self.rules.calls.as_ref()),
+            None => Call::new(
+                self.rules.limits.unwrap_or_default(),
+                self.rules.calls.clone(),
+            ),
         };
         let record = Record::begin(call.clone(), &request);
         let request = request.map(|body| RequestBody::new(body, call));

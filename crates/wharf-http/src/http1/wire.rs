@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wharf_pool::{Clock, Timestamp, Tracked};
+use wharf_pool::{Timestamp, Tracked};
 
 use super::exchange::Exchange;
 use super::fate::Fate;
@@ -35,7 +35,6 @@ const CHUNK: usize = 4096;
 /// The bytes of one connection and everything that is known of them.
 pub(crate) struct Wire<T> {
     io: Tracked<T, HttpConnection>,
-    clock: Arc<Clock>,
     meter: Meter,
     pub(crate) settings: Arc<Settings>,
     pub(crate) exchange: Exchange,
@@ -59,14 +58,12 @@ pub(crate) struct Wire<T> {
 impl<T: Transport> Wire<T> {
     pub(crate) fn new(
         io: Tracked<T, HttpConnection>,
-        clock: Arc<Clock>,
         settings: Arc<Settings>,
         early: Vec<u8>,
     ) -> Self {
         let exchange = Exchange::new(io.handle().opened());
         let mut wire = Self {
             io,
-            clock,
             meter: Meter::new(),
             settings,
             exchange,
@@ -82,6 +79,10 @@ impl<T: Transport> Wire<T> {
         };
         wire.scan_stash();
         wire
+    }
+
+    fn now(&self) -> Timestamp {
+        self.io.handle().now()
     }
 
     /// The rule that the peer has broken, once everything that came before it is answered.
@@ -291,7 +292,7 @@ impl<T: Transport> Wire<T> {
     fn read_blocked(&mut self, cx: &mut Context<'_>) {
         self.wants_more = true;
         match &mut self.tunnel {
-            Tunnel::None => self.exchange.read_blocked(self.clock.now()),
+            Tunnel::None => self.exchange.read_blocked(self.now()),
             Tunnel::Open { reader, .. } => keep(reader, cx.waker()),
             Tunnel::Tapped(_) | Tunnel::Cut => {}
         }
@@ -317,7 +318,7 @@ impl<T: Transport> Wire<T> {
 
     /// Looks at received bytes; returns how many of them hyper may have.
     fn scan(&mut self, bytes: &[u8]) -> usize {
-        let now = self.clock.now();
+        let now = self.now();
         let mut at = 0;
         while at < bytes.len() {
             match self.meter.feed(&self.settings.head, &bytes[at..]) {
@@ -354,7 +355,7 @@ impl<T: Transport> Wire<T> {
     /// Looks how much the peer has taken since the last look; a transport that cannot say is
     /// believed for what it took itself.
     pub(crate) fn look_at_peer(&mut self, written: u64) {
-        let now = self.clock.now();
+        let now = self.now();
         match taken_by_peer(&self.io) {
             Some(taken) => {
                 let before = self.taken.replace(taken).unwrap_or(taken);
@@ -386,14 +387,14 @@ impl<T: Transport> Wire<T> {
             (Poll::Ready(Ok(bytes)), Tunnel::None | Tunnel::Tapped(_)) => {
                 if self.exchange.is_writing() {
                     self.look_at_peer(*bytes as u64);
-                    self.exchange.unblocked(self.clock.now());
+                    self.exchange.unblocked(self.now());
                 }
             }
             (Poll::Pending, Tunnel::None | Tunnel::Tapped(_)) => {
                 if !self.exchange.is_writing() {
                     self.taken = taken_by_peer(&self.io);
                 }
-                self.exchange.write_blocked(self.clock.now());
+                self.exchange.write_blocked(self.now());
             }
             (Poll::Pending, Tunnel::Open { writer, .. }) => keep(writer, cx.waker()),
             (Poll::Ready(Err(error)), _) => {

@@ -49,7 +49,7 @@ pub(crate) struct Tally {
     /// The highest stream among them.
     pub(crate) last_stream: u32,
     /// How many streams are open. Those being refused are among them until they are.
-    pub(crate) open: usize,
+    pub(crate) open: u32,
     /// PINGs that are not answers.
     pub(crate) pings: u64,
     /// Content of the DATA that has come, without padding.
@@ -68,7 +68,7 @@ impl Meter {
         Self {
             inbound: Inbound::new(now),
             outbound: Outbound::new(),
-            streams: Streams::new(most as usize),
+            streams: Streams::new(most),
             score: Score::new(limits.allowances, now),
             tally: Tally::default(),
         }
@@ -148,11 +148,6 @@ impl Meter {
     /// HEADERS, of a frame its first byte.
     pub(crate) fn owed(&self) -> Option<(Owed, Timestamp)> {
         self.inbound.owed()
-    }
-
-    /// Nothing has happened for a while: gives back the room of streams that are closed.
-    pub(crate) fn rest(&mut self) {
-        self.streams.rest();
     }
 
     /// The counts, up to the last byte.

@@ -91,7 +91,7 @@ pub(crate) fn check(script: &Script, facts: &[Facts]) {
 fn compare(model: &Model, facts: &Facts, client_rest: &[u8], server_rest: &[u8]) {
     assert_eq!(facts.tally.opened, model.opened);
     assert_eq!(facts.tally.last_stream, model.last);
-    assert_eq!(facts.tally.open, model.open.len());
+    assert_eq!(facts.tally.open as usize, model.open.len());
     assert_eq!(facts.tally.pings, model.pings);
     let received = model.data_received + part_of_data(client_rest);
     assert_eq!(facts.tally.data_received, received);

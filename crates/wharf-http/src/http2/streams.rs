@@ -1,6 +1,8 @@
 //! [`Streams`]: the streams of one connection, and when one of them has to be looked at.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use h2::Reason;
@@ -25,10 +27,19 @@ pub(crate) struct Streams {
 
 #[derive(Debug)]
 struct Inner {
-    live: Slab<Arc<Stream>>,
+    /// On the heap, while there are any: most connections are idle.
+    live: Option<Box<Live>>,
+    idle_since: Timestamp,
+}
+
+/// The streams in flight, one at least.
+#[derive(Debug)]
+struct Live {
+    streams: Slab<Arc<Stream>>,
     /// No wait is over before this.
     look_at: Timestamp,
-    idle_since: Timestamp,
+    /// Who waits for the last of them to end.
+    waiting: Option<Waker>,
 }
 
 /// The place of a stream among the others; dropped, the stream has ended.
@@ -43,8 +54,7 @@ impl Streams {
     pub(crate) fn new(now: Timestamp) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::new(Inner {
-                live: Slab::new(),
-                look_at: Timestamp::MAX,
+                live: None,
                 idle_since: now,
             }),
         })
@@ -65,8 +75,9 @@ impl Streams {
         let now = clock.now();
         let stream = Arc::new(Stream::new(Arc::clone(self), body, kind, now));
         let mut inner = self.inner();
-        inner.look_at = inner.look_at.min(now.after(shortest(limits)));
-        let key = inner.live.insert(Arc::clone(&stream));
+        let live = inner.live.get_or_insert_default();
+        live.look_at = live.look_at.min(now.after(shortest(limits)));
+        let key = live.streams.insert(Arc::clone(&stream));
         let place = Place {
             streams: Arc::clone(self),
             key,
@@ -75,17 +86,23 @@ impl Streams {
         (stream, place)
     }
 
-    /// Nothing has been in flight for a while: gives back the room of what was.
-    pub(crate) fn rest(&self) {
-        let mut inner = self.inner();
-        if inner.live.is_empty() {
-            inner.live = Slab::new();
-        }
+    /// Waits until none is in flight.
+    pub(crate) async fn ended(&self) {
+        poll_fn(|cx| {
+            let mut inner = self.inner();
+            let Some(live) = &mut inner.live else {
+                return Poll::Ready(());
+            };
+            live.waiting = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     /// How many are in flight.
     pub(crate) fn len(&self) -> usize {
-        self.inner().live.len()
+        let inner = self.inner();
+        inner.live.as_ref().map_or(0, |live| live.streams.len())
     }
 
     /// Whether one is in flight that is no session: those may be left at any time.
@@ -96,26 +113,27 @@ impl Streams {
     /// Since when none is in flight.
     pub(crate) fn idle_since(&self) -> Option<Timestamp> {
         let inner = self.inner();
-        inner.live.is_empty().then_some(inner.idle_since)
+        inner.live.is_none().then_some(inner.idle_since)
     }
 
     /// When the streams have to be looked at.
     pub(crate) fn look_at(&self) -> Option<Timestamp> {
-        let inner = self.inner();
-        (!inner.live.is_empty()).then_some(inner.look_at)
+        self.inner().live.as_ref().map(|live| live.look_at)
     }
 
     /// Something is over at this time. Whether the streams would have been looked at later.
     pub(super) fn look_by(&self, at: Timestamp) -> bool {
         let mut inner = self.inner();
-        let later = inner.look_at > at;
-        inner.look_at = inner.look_at.min(at);
-        later
+        inner.live.as_mut().is_some_and(|live| {
+            let later = live.look_at > at;
+            live.look_at = live.look_at.min(at);
+            later
+        })
     }
 
     /// A limit has changed: nothing that was known of deadlines holds.
     pub(crate) fn look_soon(&self) {
-        self.inner().look_at = Timestamp::ZERO;
+        self.look_by(Timestamp::ZERO);
     }
 
     /// Looks at every stream, and ends what has taken too long. `held` is whether the connection as a
@@ -128,13 +146,11 @@ impl Streams {
         now: Timestamp,
     ) -> Vec<DryRunReason> {
         let mut rehearsed = Vec::new();
-        let live: Vec<_> = {
-            let mut inner = self.inner();
+        if let Some(live) = &mut self.inner().live {
             // First, so that what comes up meanwhile can only make it earlier.
-            inner.look_at = now.after(shortest(limits));
-            inner.live.iter().map(|(_, it)| Arc::clone(it)).collect()
-        };
-        for stream in live {
+            live.look_at = now.after(shortest(limits));
+        }
+        for stream in self.all() {
             if held {
                 stream.excuse(now);
             }
@@ -174,7 +190,18 @@ impl Streams {
 
     fn all(&self) -> Vec<Arc<Stream>> {
         let inner = self.inner();
-        inner.live.iter().map(|(_, it)| Arc::clone(it)).collect()
+        let live = inner.live.iter().flat_map(|live| &live.streams);
+        live.map(|(_, it)| Arc::clone(it)).collect()
+    }
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self {
+            streams: Slab::new(),
+            look_at: Timestamp::MAX,
+            waiting: None,
+        }
     }
 }
 
@@ -182,11 +209,22 @@ impl Drop for Place {
     fn drop(&mut self) {
         let now = self.clock.now();
         let mut inner = self.streams.inner();
-        let ended = inner.live.try_remove(self.key);
         inner.idle_since = now;
+        let Some(live) = &mut inner.live else {
+            return;
+        };
+        let ended = live.streams.try_remove(self.key);
+        let last = if live.streams.is_empty() {
+            inner.live.take()
+        } else {
+            None
+        };
         drop(inner);
         // It may be the last owner: not under the lock.
         drop(ended);
+        if let Some(waiting) = last.and_then(|live| live.waiting) {
+            waiting.wake();
+        }
     }
 }
 

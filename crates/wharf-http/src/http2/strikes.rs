@@ -8,13 +8,22 @@ use super::meter::Tally;
 
 /// PINGs that came too soon after the one before, since anything was last sent: BDP probes come with
 /// the data that they measure, so they are none (grpc-go's `EnforcementPolicy`).
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Strikes {
     pings: u64,
+    /// On the heap: most peers never ask.
+    asked: Option<Box<Asked>>,
+}
+
+/// The PINGs since anything was last sent.
+#[derive(Debug)]
+struct Asked {
+    last: Timestamp,
+    /// How many came too soon.
+    early: u64,
+    /// What had been sent and opened by then.
     sent: u64,
     opened: u64,
-    last: Option<Timestamp>,
-    count: u64,
 }
 
 /// The one that ends the connection.
@@ -30,26 +39,39 @@ impl Strikes {
         now: Timestamp,
     ) -> bool {
         let pings = tally.pings.saturating_sub(self.pings);
-        let moved = tally.data_sent != self.sent || tally.opened != self.opened;
-        (self.pings, self.sent, self.opened) = (tally.pings, tally.data_sent, tally.opened);
+        self.pings = tally.pings;
         let Some(interval) = interval else {
-            *self = Self {
-                count: 0,
-                last: None,
-                ..*self
-            };
+            self.asked = None;
             return false;
         };
-        if moved {
-            self.count = 0;
-            self.last = None;
+        let (sent, opened) = (tally.data_sent, tally.opened);
+        if let Some(asked) = &self.asked
+            && (asked.sent, asked.opened) != (sent, opened)
+        {
+            self.asked = None;
         }
-        if pings > 0 {
-            let early = self.last.is_some_and(|last| now.since(last) < interval);
-            self.count += pings - 1 + u64::from(early);
-            self.last = Some(now);
+        if pings == 0 {
+            return self.is_out();
         }
-        self.count >= OUT
+        match &mut self.asked {
+            Some(asked) => {
+                asked.early += pings - 1 + u64::from(now.since(asked.last) < interval);
+                asked.last = now;
+            }
+            None => {
+                self.asked = Some(Box::new(Asked {
+                    last: now,
+                    early: pings - 1,
+                    sent,
+                    opened,
+                }));
+            }
+        }
+        self.is_out()
+    }
+
+    fn is_out(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.early >= OUT)
     }
 }
 

@@ -3,13 +3,14 @@
 //! It holds the slot (in [`Tracked`]) and shows both directions to the [`Meter`]. A peer that is found
 //! to abuse its connection is read no further; the driver does the rest.
 
-use std::io;
+use std::io::{self, Cursor};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Buf;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use wharf_pool::{Clock, Timestamp, Tracked};
+use wharf_pool::{Timestamp, Tracked};
 
 use super::meter::{Http2Abuse, Limits, Meter, Standing};
 use super::settings::Settings;
@@ -20,11 +21,10 @@ use crate::waits::{Sending, taken_by_peer};
 /// The bytes of one connection and what they tell.
 pub(crate) struct Wire<T> {
     io: Tracked<T, HttpConnection>,
-    clock: Arc<Clock>,
     pub(crate) meter: Meter,
     pub(crate) settings: Arc<Settings>,
     /// Received before the codec was there.
-    early: Vec<u8>,
+    early: Option<Box<Cursor<Vec<u8>>>>,
     pub(crate) sending: Sending,
     /// How many bytes the peer had taken when it was last looked at, while it takes none.
     taken: Option<u64>,
@@ -42,18 +42,16 @@ pub(crate) struct Wire<T> {
 impl<T: Transport> Wire<T> {
     pub(crate) fn new(
         io: Tracked<T, HttpConnection>,
-        clock: Arc<Clock>,
         settings: Arc<Settings>,
         limits: &Limits,
         early: Vec<u8>,
     ) -> Self {
-        let (opened, heard) = (io.handle().opened(), clock.now());
+        let (opened, heard) = (io.handle().opened(), io.handle().now());
         let mut wire = Self {
             io,
-            clock,
             meter: Meter::new(limits, opened),
             settings,
-            early: Vec::new(),
+            early: None,
             sending: Sending::default(),
             taken: None,
             passed: 0,
@@ -63,7 +61,7 @@ impl<T: Transport> Wire<T> {
             error: None,
         };
         wire.received(&early);
-        wire.early = early;
+        wire.early = (!early.is_empty()).then(|| Box::new(Cursor::new(early)));
         wire
     }
 
@@ -73,6 +71,10 @@ impl<T: Transport> Wire<T> {
             .map_or_else(|| self.meter.standing(), Standing::Abusive)
     }
 
+    fn now(&self) -> Timestamp {
+        self.io.handle().now()
+    }
+
     /// Looks again which pool the connection is in, after it has moved.
     pub(crate) fn moved(&mut self, settings: Arc<Settings>) {
         self.io.moved();
@@ -80,7 +82,7 @@ impl<T: Transport> Wire<T> {
     }
 
     fn received(&mut self, bytes: &[u8]) {
-        self.heard = self.clock.now();
+        self.heard = self.now();
         if let Err(abuse) = self.meter.received(bytes, self.heard) {
             self.abuse = Some(abuse);
         }
@@ -91,7 +93,7 @@ impl<T: Transport> Wire<T> {
         if let Some(taken) = taken_by_peer(&self.io) {
             let before = self.taken.replace(taken).unwrap_or(taken);
             let bytes = taken.saturating_sub(before);
-            self.sending.taken(bytes, self.clock.now());
+            self.sending.taken(bytes, self.now());
         }
     }
 
@@ -101,14 +103,14 @@ impl<T: Transport> Wire<T> {
                 self.passed += *bytes as u64;
                 if self.sending.is_blocked() {
                     self.look_at_peer();
-                    self.sending.unblocked(self.clock.now());
+                    self.sending.unblocked(self.now());
                 }
             }
             Poll::Pending => {
                 if self.sending.is_blocked() {
                     return;
                 }
-                let (now, passed) = (self.clock.now(), std::mem::take(&mut self.passed));
+                let (now, passed) = (self.now(), std::mem::take(&mut self.passed));
                 self.sending.blocked(now);
                 self.taken = taken_by_peer(&self.io);
                 if self.taken.is_none() {
@@ -122,13 +124,18 @@ impl<T: Transport> Wire<T> {
         }
     }
 
-    fn give(&mut self, buf: &mut ReadBuf<'_>) {
-        let given = self.early.len().min(buf.remaining());
-        buf.put_slice(&self.early[..given]);
-        self.early.drain(..given);
-        if self.early.is_empty() {
-            self.early = Vec::new();
+    /// Gives what came before the codec was there; whether there was any.
+    fn give(&mut self, buf: &mut ReadBuf<'_>) -> bool {
+        let Some(early) = &mut self.early else {
+            return false;
+        };
+        let given = early.remaining().min(buf.remaining());
+        buf.put_slice(&early.chunk()[..given]);
+        early.advance(given);
+        if !early.has_remaining() {
+            self.early = None;
         }
+        true
     }
 }
 
@@ -143,8 +150,7 @@ impl<T: Transport> crate::wire::Wire for Wire<T> {
         if self.abuse.is_some() {
             return Poll::Pending;
         }
-        if !self.early.is_empty() {
-            self.give(buf);
+        if self.give(buf) {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
@@ -173,7 +179,7 @@ impl<T: Transport> crate::wire::Wire for Wire<T> {
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write(cx, bytes);
         if let Poll::Ready(Ok(n)) = written {
-            self.meter.sent(&bytes[..n], self.clock.now());
+            self.meter.sent(&bytes[..n], self.now());
         }
         self.wrote(&written);
         written
@@ -186,7 +192,7 @@ impl<T: Transport> crate::wire::Wire for Wire<T> {
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.io).poll_write_vectored(cx, pieces);
         if let Poll::Ready(Ok(mut left)) = written {
-            let now = self.clock.now();
+            let now = self.now();
             for piece in pieces {
                 let n = piece.len().min(left);
                 self.meter.sent(&piece[..n], now);

@@ -24,7 +24,7 @@ impl<T: Transport> Wire<T> {
         self.io.moved();
         self.upgraded = Some(Box::new(upgraded));
         self.meter.upgraded();
-        let now = self.clock.now();
+        let now = self.now();
         let session = Session::new(settings, now);
         let early = self.stash.split_off(self.passed);
         self.tunnel = Tunnel::Tapped(Box::new(Tap::new(session, &early, now)));
@@ -41,10 +41,11 @@ impl<T: Transport> Wire<T> {
 
     /// Does a part of it that is a handler's of our own.
     pub(crate) fn visit_session(&mut self, visit: Visit<'_>) {
+        let now = self.now();
         let Tunnel::Tapped(tap) = &mut self.tunnel else {
             return;
         };
-        visit(tap, &mut self.io, self.clock.now());
+        visit(tap, &mut self.io, now);
         let spoken = if tap.is_held_up() {
             Poll::Pending
         } else {
@@ -56,10 +57,10 @@ impl<T: Transport> Wire<T> {
 
     /// Does the driver's part of a session.
     pub(crate) fn poll_session(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        let now = self.now();
         let Tunnel::Tapped(tap) = &mut self.tunnel else {
             return Poll::Pending;
         };
-        let now = self.clock.now();
         let ended = tap.poll_end(&mut self.io, cx, now);
         let spoken = if tap.is_held_up() {
             Poll::Pending
@@ -74,8 +75,9 @@ impl<T: Transport> Wire<T> {
 
     /// Whoever was given the bytes has let them go.
     pub(crate) fn let_go(&mut self, panicked: bool) {
+        let now = self.now();
         if let Tunnel::Tapped(tap) = &mut self.tunnel {
-            tap.handler_left(panicked, self.clock.now());
+            tap.handler_left(panicked, now);
             self.io.handle().control().wake();
         }
     }
@@ -85,10 +87,11 @@ impl<T: Transport> Wire<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let now = self.now();
         let Tunnel::Tapped(tap) = &mut self.tunnel else {
             return Poll::Pending;
         };
-        let read = tap.poll_read(&mut self.io, cx, buf, self.clock.now());
+        let read = tap.poll_read(&mut self.io, cx, buf, now);
         self.call_driver();
         read
     }
@@ -98,10 +101,11 @@ impl<T: Transport> Wire<T> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let now = self.now();
         let Tunnel::Tapped(tap) = &mut self.tunnel else {
             return Poll::Pending;
         };
-        let written = tap.poll_write(&mut self.io, cx, bytes, self.clock.now());
+        let written = tap.poll_write(&mut self.io, cx, bytes, now);
         self.wrote_in_session(&written, cx);
         written
     }
@@ -117,8 +121,9 @@ impl<T: Transport> Wire<T> {
 
     /// The handler has no more to write. The driver closes the socket.
     pub(super) fn finish_in_session(&mut self) {
+        let now = self.now();
         if let Tunnel::Tapped(tap) = &mut self.tunnel {
-            tap.session.handler_left(false, self.clock.now());
+            tap.session.handler_left(false, now);
             self.call_driver();
         }
     }

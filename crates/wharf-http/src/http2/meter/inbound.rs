@@ -26,7 +26,7 @@ pub(super) struct Block {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// So many bytes of the preface.
-    Preface(usize),
+    Preface(u8),
     /// Something that is none. What it is, the codec says.
     Foreign,
     /// The preface.
@@ -77,15 +77,17 @@ impl Inbound {
         }
     }
 
-    fn preface<'a>(&mut self, have: usize, bytes: &'a [u8]) -> &'a [u8] {
-        let wanted = &PREFACE[have..];
+    fn preface<'a>(&mut self, have: u8, bytes: &'a [u8]) -> &'a [u8] {
+        let wanted = &PREFACE[usize::from(have)..];
         let (start, rest) = bytes.split_at(wanted.len().min(bytes.len()));
+        // 24 bytes in all.
+        let come = u8::try_from(start.len()).unwrap_or(u8::MAX);
         self.stage = if !wanted.starts_with(start) {
             Stage::Foreign
         } else if start.len() == wanted.len() {
             Stage::Settings
         } else {
-            Stage::Preface(have + start.len())
+            Stage::Preface(have.saturating_add(come))
         };
         if self.has_preface() { rest } else { &[] }
     }

@@ -12,8 +12,9 @@ use super::allowance::Allowances;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Score {
     allowances: &'static Allowances,
-    /// What is left of each, in billionths: a rate per second flows in by each nanosecond.
-    left: [u64; Http2Abuse::COUNT],
+    /// What is left of each, in 32nds: a rate per second flows in by each [`FLOW`].
+    left: [u32; Http2Abuse::COUNT],
+    /// Up to when time has flowed in, by whole [`FLOW`]s.
     refilled: Timestamp,
     standing: Standing,
 }
@@ -29,15 +30,18 @@ pub(crate) enum Standing {
     Abusive(Http2Abuse),
 }
 
-/// Parts of one.
-const UNIT: u64 = 1_000_000_000;
+/// Parts of one: the largest budget has room in four bytes, of which every connection holds fifteen.
+const UNIT: u32 = 32;
+
+/// The part of a second in which each rate flows in whole parts, in nanoseconds.
+const FLOW: u64 = 1_000_000_000 / UNIT as u64;
 
 impl Score {
     /// Full budgets.
     pub(crate) fn new(allowances: &'static Allowances, now: Timestamp) -> Self {
         Self {
             allowances,
-            left: allowances.map(|allowance| u64::from(allowance.burst) * UNIT),
+            left: allowances.map(|allowance| allowance.burst * UNIT),
             refilled: now,
             standing: Standing::Fine,
         }
@@ -59,8 +63,9 @@ impl Score {
     /// Lets time flow into the budgets, up to what they began with.
     #[inline]
     pub(crate) fn refill(&mut self, now: Timestamp) {
-        if now > self.refilled {
-            self.flow(now);
+        let passed = now.as_nanos().saturating_sub(self.refilled.as_nanos());
+        if passed >= FLOW {
+            self.flow(passed / FLOW);
         }
     }
 
@@ -68,9 +73,9 @@ impl Score {
     #[inline]
     pub(crate) fn charge(&mut self, kind: Http2Abuse, n: u32) {
         let left = &mut self.left[kind.index()];
-        let after = left.checked_sub(u64::from(n) * UNIT);
+        let after = left.checked_sub(n.saturating_mul(UNIT));
         *left = after.unwrap_or(0);
-        let quarter = u64::from(self.allowances[kind.index()].burst) * (UNIT / 4);
+        let quarter = self.allowances[kind.index()].burst * (UNIT / 4);
         if after.is_none_or(|after| after <= quarter) {
             self.worsen(kind, after.is_none());
         }
@@ -79,9 +84,9 @@ impl Score {
     /// Adds `n` to a budget.
     #[inline]
     pub(crate) fn earn(&mut self, kind: Http2Abuse, n: u32) {
-        let most = u64::from(self.allowances[kind.index()].most) * UNIT;
+        let most = self.allowances[kind.index()].most * UNIT;
         let left = &mut self.left[kind.index()];
-        *left = (*left + u64::from(n) * UNIT).min(most);
+        *left = left.saturating_add(n.saturating_mul(UNIT)).min(most);
     }
 
     #[cold]
@@ -94,13 +99,14 @@ impl Score {
         };
     }
 
-    fn flow(&mut self, now: Timestamp) {
-        let passed = now.as_nanos() - self.refilled.as_nanos();
-        self.refilled = now;
+    fn flow(&mut self, times: u64) {
+        let refilled = self.refilled.as_nanos() + times * FLOW;
+        self.refilled = Timestamp::from_nanos(refilled);
+        let times = u32::try_from(times).unwrap_or(u32::MAX);
         for (left, allowance) in self.left.iter_mut().zip(self.allowances) {
-            let burst = u64::from(allowance.burst) * UNIT;
+            let burst = allowance.burst * UNIT;
             if *left < burst {
-                let gained = passed.saturating_mul(u64::from(allowance.per_second));
+                let gained = times.saturating_mul(allowance.per_second);
                 *left = left.saturating_add(gained).min(burst);
             }
         }

@@ -8,8 +8,8 @@ use wharf_control::Timestamp;
 pub(crate) struct Streams {
     /// A power of two of them or none, at most three quarters taken. Number 0 is a free one.
     slots: Vec<Stream>,
-    open: usize,
-    most: usize,
+    open: u32,
+    most: u32,
 }
 
 /// What is known of an open stream.
@@ -48,7 +48,7 @@ impl Stream {
 
 impl Streams {
     /// A table for `most` open streams. It grows as they are opened.
-    pub(crate) const fn new(most: usize) -> Self {
+    pub(crate) const fn new(most: u32) -> Self {
         Self {
             slots: Vec::new(),
             open: 0,
@@ -56,15 +56,8 @@ impl Streams {
         }
     }
 
-    /// Gives the table back, if no stream is open.
-    pub(crate) fn rest(&mut self) {
-        if self.open == 0 {
-            self.slots = Vec::new();
-        }
-    }
-
     /// How many are open.
-    pub(crate) const fn open(&self) -> usize {
+    pub(crate) const fn open(&self) -> u32 {
         self.open
     }
 
@@ -77,7 +70,7 @@ impl Streams {
         if self.open() >= self.most {
             return Err(Full);
         }
-        if (self.open + 1) * 4 > self.slots.len() * 3 {
+        if (self.open as usize + 1) * 4 > self.slots.len() * 3 {
             self.grow();
         }
         self.place(Stream {
@@ -153,6 +146,11 @@ impl Streams {
     /// Frees a slot, and moves up those behind it that would not be found any more.
     fn remove(&mut self, mut free: usize) {
         self.open -= 1;
+        if self.open == 0 {
+            // An idle connection holds no table.
+            self.slots = Vec::new();
+            return;
+        }
         let mut at = free;
         loop {
             at = self.next(at);

@@ -16,7 +16,7 @@ pub(crate) struct Walk {
     left: u32,
     /// Part of a header or of a [`Prefix`].
     gathered: [u8; HEADER],
-    have: usize,
+    have: u32,
     begun: Timestamp,
 }
 
@@ -178,11 +178,11 @@ impl Walk {
 
     fn payload(&mut self, header: FrameHeader, bytes: &mut &[u8]) -> Option<Frame> {
         let wanted = PREFIX.min(header.length as usize);
-        if self.have < wanted {
-            let before = self.have;
+        if self.have() < wanted {
+            let before = self.have();
             self.gather(wanted, bytes);
-            self.left -= narrow(self.have - before);
-            if self.have < wanted {
+            self.left -= narrow(self.have() - before);
+            if self.have() < wanted {
                 return None;
             }
         }
@@ -202,12 +202,17 @@ impl Walk {
 
     /// Gathers up to `wanted` bytes; whether they are there.
     fn gather(&mut self, wanted: usize, bytes: &mut &[u8]) -> bool {
-        let length = wanted.saturating_sub(self.have).min(bytes.len());
+        let have = self.have();
+        let length = wanted.saturating_sub(have).min(bytes.len());
         let (taken, rest) = bytes.split_at(length);
-        self.gathered[self.have..self.have + length].copy_from_slice(taken);
-        self.have += length;
+        self.gathered[have..have + length].copy_from_slice(taken);
+        self.have = narrow(have + length);
         *bytes = rest;
-        self.have == wanted
+        self.have() == wanted
+    }
+
+    const fn have(&self) -> usize {
+        self.have as usize
     }
 }
 

@@ -89,7 +89,7 @@ proptest! {
                     prop_assert_eq!(closed, map.remove(&number).is_some());
                 }
             }
-            prop_assert_eq!(streams.open(), map.len());
+            prop_assert_eq!(streams.open() as usize, map.len());
             for (&number, ended) in &map {
                 let found = streams.get(number).map(peer_has_ended);
                 prop_assert_eq!(found, Some(ended[0]));
