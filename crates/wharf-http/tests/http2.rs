@@ -183,7 +183,7 @@ async fn a_drain_under_load_loses_no_request_that_was_taken() {
         .iter()
         .map(|(_, it)| it.requests)
         .sum();
-    assert_eq!(counted, answered.into());
+    assert_eq!(counted, u64::from(answered));
 }
 
 #[tokio::test]

@@ -41,10 +41,6 @@ const VALID: Years = (2020, 2100);
 
 impl Authority {
     /// A CA of this name.
-    ///
-    /// # Panics
-    ///
-    /// If the system gives no randomness.
     pub fn new(name: &str) -> Self {
         let mut params = params(&[], name, VALID);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -64,49 +60,29 @@ impl Authority {
     }
 
     /// A server's identity with a P-256 key. The names are host names, wildcards or addresses.
-    ///
-    /// # Panics
-    ///
-    /// If a name cannot be in a certificate.
     pub fn server(&self, names: &[&str]) -> Identity {
         self.server_with(KeyKind::P256, names)
     }
 
     /// A server's identity with a key of this kind.
-    ///
-    /// # Panics
-    ///
-    /// If a name cannot be in a certificate.
     pub fn server_with(&self, kind: KeyKind, names: &[&str]) -> Identity {
         let params = params(names, "a server", VALID);
         self.issue(params, kind, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A server's identity that ended with 2023.
-    ///
-    /// # Panics
-    ///
-    /// If a name cannot be in a certificate.
     pub fn expired(&self, names: &[&str]) -> Identity {
         let params = params(names, "a server", (2020, 2024));
         self.issue(params, KeyKind::P256, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A server's identity that begins with 2090.
-    ///
-    /// # Panics
-    ///
-    /// If a name cannot be in a certificate.
     pub fn not_yet_valid(&self, names: &[&str]) -> Identity {
         let params = params(names, "a server", (2090, 2100));
         self.issue(params, KeyKind::P256, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A client's identity, whose subject is this common name.
-    ///
-    /// # Panics
-    ///
-    /// If the system gives no randomness.
     pub fn client(&self, name: &str) -> Identity {
         let params = params(&[], name, VALID);
         self.issue(params, KeyKind::P256, ExtendedKeyUsagePurpose::ClientAuth)

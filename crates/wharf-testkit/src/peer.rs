@@ -1,17 +1,20 @@
 //! [`Peer`]: the other end of a connection, under the test's control byte by byte.
 
+mod bytes;
+
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::Response;
 
 /// How long anything may take that is to happen at once.
-const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// The other end of a connection.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub struct Peer {
     stream: TcpStream,
     received: Vec<u8>,
     connected: Instant,
+    /// Until when the read that is under way may last.
+    patience: Option<Pin<Box<Sleep>>>,
 }
 
 /// How a server ended a connection.
@@ -33,19 +38,11 @@ pub enum Closed {
 
 impl Peer {
     /// Connects; each write is sent at once.
-    ///
-    /// # Panics
-    ///
-    /// If nobody listens.
     pub async fn connect(to: SocketAddr) -> Self {
         Self::connected(TcpStream::connect(to).await.expect("the server listens"))
     }
 
     /// Connects from `source`, one of the loopback's many addresses.
-    ///
-    /// # Panics
-    ///
-    /// If nobody listens, or the machine has no such address.
     pub async fn connect_from(source: IpAddr, to: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket
@@ -55,10 +52,6 @@ impl Peer {
     }
 
     /// Connects with a receive buffer as small as the kernel gives.
-    ///
-    /// # Panics
-    ///
-    /// If nobody listens.
     pub async fn connect_narrow(to: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(2048).expect("a buffer size");
@@ -71,14 +64,11 @@ impl Peer {
             stream,
             received: Vec::new(),
             connected: Instant::now(),
+            patience: None,
         }
     }
 
     /// Our own address.
-    ///
-    /// # Panics
-    ///
-    /// If the socket is gone.
     pub fn address(&self) -> SocketAddr {
         self.stream
             .local_addr()
@@ -86,10 +76,6 @@ impl Peer {
     }
 
     /// Sends bytes.
-    ///
-    /// # Panics
-    ///
-    /// If the server does not take them.
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream
             .write_all(bytes.as_ref())
@@ -120,28 +106,16 @@ impl Peer {
     }
 
     /// Reads the next response.
-    ///
-    /// # Panics
-    ///
-    /// If none comes within ten seconds.
     pub async fn response(&mut self) -> Response {
         self.next_response(false).await.expect("the server answers")
     }
 
     /// Reads the next response, to a HEAD request.
-    ///
-    /// # Panics
-    ///
-    /// If none comes within ten seconds.
     pub async fn response_to_head(&mut self) -> Response {
         self.next_response(true).await.expect("the server answers")
     }
 
     /// Reads the next response; `None` if the server closes instead.
-    ///
-    /// # Panics
-    ///
-    /// If nothing comes within ten seconds.
     pub async fn response_or_close(&mut self) -> Option<Response> {
         self.next_response(false).await
     }
@@ -163,10 +137,6 @@ impl Peer {
     }
 
     /// Sends a GET request and reads its response.
-    ///
-    /// # Panics
-    ///
-    /// If none comes within ten seconds.
     pub async fn get(&mut self, path: &str) -> Response {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"))
             .await;
@@ -174,10 +144,6 @@ impl Peer {
     }
 
     /// Waits for the server to close, at most `within`; returns how, and when after the connect.
-    ///
-    /// # Panics
-    ///
-    /// If the connection is open after that time.
     pub async fn closed(&mut self, within: Duration) -> (Closed, Duration) {
         let how = timeout(within, async {
             let mut discarded = vec![0; 65536];
@@ -195,10 +161,6 @@ impl Peer {
     }
 
     /// Reads the next `count` bytes that are no part of a response.
-    ///
-    /// # Panics
-    ///
-    /// If they do not come within ten seconds.
     pub async fn take(&mut self, count: usize) -> Vec<u8> {
         let enough = async {
             while self.received.len() < count {
@@ -223,19 +185,11 @@ impl Peer {
     }
 
     /// Closes our direction.
-    ///
-    /// # Panics
-    ///
-    /// If the socket is gone.
     pub async fn finish(&mut self) {
         self.stream.shutdown().await.expect("our direction closes");
     }
 
     /// Vanishes with a reset.
-    ///
-    /// # Panics
-    ///
-    /// If the socket is gone.
     pub fn vanish(self) {
         SockRef::from(&self.stream)
             .set_linger(Some(Duration::ZERO))

@@ -22,12 +22,13 @@ impl Response {
     }
 
     /// The body as text.
-    ///
-    /// # Panics
-    ///
-    /// If it is not UTF-8.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("the body is text")
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("the body is JSON")
     }
 
     /// Whether the response says that it is the last of its connection.
