@@ -5,7 +5,8 @@ use wharf_http::HttpSettings;
 
 use wharf_http::pool::CloseReason;
 use wharf_http::pool::config::{ByteRate, ByteSize, Count};
-use wharf_testkit::{Closed, Peer};
+use wharf_testkit::Closed;
+use wharf_testkit::http1::hostile;
 
 use crate::support::{Config, Server, millis};
 
@@ -39,7 +40,7 @@ async fn a_silent_client_has_the_connection_timeout() {
 async fn half_a_request_line_has_the_headers_timeout_and_is_told() {
     let mut server = Server::with(|c| c.common.headers_timeout = millis(400)).await;
     let mut peer = server.connect().await;
-    peer.send("GET / HT").await;
+    peer.send(hostile::HALF_A_LINE).await;
     let (_, took) = peer.closed(millis(3000)).await;
     on_time(took, millis(400));
     assert!(peer.received().starts_with(b"HTTP/1.1 408 "));
@@ -55,8 +56,7 @@ async fn a_dripping_head_is_cut_at_the_same_time_on_the_first_and_the_second_req
             assert_eq!(peer.get("/hello").await.status, 200);
         }
         let begun = tokio::time::Instant::now();
-        peer.drip("GET /hello HTTP/1.1\r\nHost: test\r\n", millis(50))
-            .await;
+        hostile::drip_a_head(&mut peer, millis(50)).await;
         let _ = peer.closed(millis(3000)).await;
         on_time(begun.elapsed(), millis(600));
         assert!(
@@ -71,9 +71,7 @@ async fn a_dripping_head_is_cut_at_the_same_time_on_the_first_and_the_second_req
 async fn a_body_slower_than_the_minimum_rate_is_cut_after_the_grace() {
     let mut server = Server::start(Config::default()).await;
     let mut peer = server.connect().await;
-    peer.send("POST /length HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n")
-        .await;
-    peer.drip([b'x'; 100], millis(250)).await;
+    hostile::drip_a_body(&mut peer, "/length", millis(250)).await;
     let (_, took) = peer.closed(millis(3000)).await;
     on_time(took, millis(5000));
     assert!(peer.received().starts_with(b"HTTP/1.1 408 "));
@@ -88,8 +86,7 @@ async fn a_body_that_stops_has_the_stream_idle_timeout() {
     })
     .await;
     let mut peer = server.connect().await;
-    peer.send("POST /length HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\nabc")
-        .await;
+    hostile::part_of_a_body(&mut peer, "/length", b"abc").await;
     let (_, took) = peer.closed(millis(3000)).await;
     on_time(took, millis(500));
     assert!(peer.received().starts_with(b"HTTP/1.1 408 "));
@@ -102,9 +99,7 @@ async fn a_reader_that_stops_has_the_stream_idle_timeout() {
         c.common.stream_idle_timeout = Some(millis(500));
     })
     .await;
-    let mut peer = Peer::connect_narrow(server.address).await;
-    peer.send("GET /bytes/50000000 HTTP/1.1\r\nHost: test\r\n\r\n")
-        .await;
+    let mut peer = hostile::ask_and_read_nothing(server.address, "/bytes/50000000").await;
     assert_eq!(server.next_reason().await, CloseReason::StreamIdle);
     let (_, took) = peer.closed(millis(3000)).await;
     on_time(took, millis(500));
@@ -114,9 +109,7 @@ async fn a_reader_that_stops_has_the_stream_idle_timeout() {
 async fn a_reader_slower_than_the_minimum_rate_is_cut_after_the_grace() {
     let mut server =
         Server::with(|c| c.common.min_data_rate = Some(ByteRate::per_second(1 << 30))).await;
-    let mut peer = Peer::connect_narrow(server.address).await;
-    peer.send("GET /bytes/50000000 HTTP/1.1\r\nHost: test\r\n\r\n")
-        .await;
+    let mut peer = hostile::ask_and_read_nothing(server.address, "/bytes/50000000").await;
     let begun = tokio::time::Instant::now();
     assert_eq!(server.next_reason().await, CloseReason::SlowReader);
     on_time(begun.elapsed(), millis(5000));

@@ -4,6 +4,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use wharf_http::DrainSettings;
 use wharf_http::pool::{CloseReason, ScopeLimits, ServingState};
+use wharf_testkit::http1::hostile;
 use wharf_testkit::{Closed, Peer};
 
 use crate::support::{Config, Server, millis};
@@ -69,15 +70,11 @@ async fn an_idle_connection_gets_one_more_answer_or_a_half_close() {
 #[tokio::test]
 async fn hostile_peers_are_cut_at_the_deadline_and_counted() {
     let server = start(|drain| drain.timeout = millis(1000)).await;
-    let mut reader = Peer::connect_narrow(server.address).await;
-    reader
-        .send("GET /bytes/50000000 HTTP/1.1\r\nHost: t\r\n\r\n")
-        .await;
+    let _reader = hostile::ask_and_read_nothing(server.address, "/bytes/50000000").await;
     let mut body = server.connect().await;
-    body.send("POST /length HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n")
-        .await;
+    hostile::part_of_a_body(&mut body, "/length", b"").await;
     let mut head = server.connect().await;
-    head.send("GET /half HTTP").await;
+    head.send(hostile::HALF_A_LINE).await;
     let mut handler = server.connect().await;
     handler
         .send("GET /slow/60000 HTTP/1.1\r\nHost: t\r\n\r\n")

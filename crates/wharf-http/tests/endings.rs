@@ -9,6 +9,7 @@ use wharf_http::pool::config::{Count, WhenFull};
 use wharf_http::pool::{CloseReason, ScopeLimits};
 use wharf_http::{DrainSettings, ListenerSetup, Server as Builder};
 use wharf_testkit::Peer;
+use wharf_testkit::http1::hostile::HALF_A_LINE;
 
 use crate::support::{Config, Server, millis};
 
@@ -66,7 +67,7 @@ async fn an_upgraded_connection_is_in_flight_and_makes_no_room() {
 async fn half_a_first_request_is_no_way_to_keep_a_place() {
     let mut server = one_at_a_time().await;
     let mut silent = server.connect().await;
-    silent.send("GET /hello HTTP/1.1\r\nHo").await;
+    silent.send(HALF_A_LINE).await;
     sleep(millis(2300)).await;
     let mut newcomer = server.connect().await;
     assert_eq!(newcomer.get("/hello").await.status, 200);

@@ -1,6 +1,5 @@
 //! HTTP/2 over real sockets: beside HTTP/1, by prior knowledge.
 
-use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -8,8 +7,11 @@ use wharf_http::pool::events::{EventKind, Subscription};
 use wharf_http::pool::{CloseReason, Endpoints, PoolName, Registry, ScopeLimits};
 use wharf_http::{ListenerSetup, Protocol, Running, Server, serve_io};
 use wharf_testkit::Peer;
+use wharf_testkit::http2::hostile::{self, Flood};
+use wharf_testkit::http2::{
+    Client, END_HEADERS, END_STREAM, GET, Kind, PREFACE, Raw, block, frame,
+};
 
-use crate::client::Client;
 use crate::support::{app, eventually, millis};
 
 /// A server of both versions on one port.
@@ -72,8 +74,8 @@ async fn both_versions_are_served_on_one_port() {
     assert_eq!(peer.get("/hello").await.text(), "Hello, World!");
     let counts = |server: &Mixed| [Protocol::Http, Protocol::Http2].map(|it| server.active(it));
     assert_eq!(counts(&server), [1, 1]);
-    let body = Bytes::from(vec![b'x'; 3 << 20]);
-    let echoes = (0..4).map(|_| client.post("/echo", body.clone()));
+    let body = vec![b'x'; 3 << 20];
+    let echoes = (0..4).map(|_| client.post("/echo", &body));
     for echo in futures_util::future::join_all(echoes).await {
         assert!(echo.expect("an echo").data == body);
     }
@@ -87,22 +89,8 @@ async fn both_versions_are_served_on_one_port() {
 #[tokio::test]
 async fn a_peer_that_opens_its_windows_and_reads_nothing_is_cut() {
     let mut server = Mixed::start().await;
-    let mut peer = Peer::connect_narrow(server.address).await;
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    // The largest window for each stream, and as good as that for all.
-    bytes.extend(b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff");
-    peer.send(&bytes).await;
-    // It would have read ours by now, which it agrees to.
-    sleep(millis(200)).await;
-    bytes.clear();
-    bytes.extend(b"\0\0\0\x04\x01\0\0\0\0");
-    bytes.extend(b"\0\0\x04\x08\0\0\0\0\0\x7f\0\0\0");
-    let path = b"/bytes/50000000";
-    let length = u8::try_from(path.len()).expect("short");
-    bytes.extend([0, 0, length + 7, 1, 5, 0, 0, 0, 1, 0x82, 0x86, 0x04, length]);
-    bytes.extend(path);
-    bytes.extend(b"\x01\x01t");
-    peer.send(bytes).await;
+    let socket = Peer::connect_narrow(server.address).await;
+    let _peer = hostile::ask_and_read_nothing(socket, "/bytes/50000000").await;
     assert_eq!(server.next_reason().await, CloseReason::SlowReader);
     assert_eq!(server.active(Protocol::Http2), 0);
 }
@@ -110,33 +98,44 @@ async fn a_peer_that_opens_its_windows_and_reads_nothing_is_cut() {
 #[tokio::test]
 async fn a_page_that_is_left_while_it_loads_is_no_abuse() {
     let mut server = Mixed::start().await;
-    let mut peer = Peer::connect(server.address).await;
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
-    let ask = |bytes: &mut Vec<u8>, stream: u8, path: &[u8]| {
-        let length = u8::try_from(path.len()).expect("short");
-        bytes.extend([0, 0, length + 7, 1, 5, 0, 0, 0, stream]);
-        bytes.extend([0x82, 0x86, 0x04, length]);
-        bytes.extend(path);
-        bytes.extend(b"\x01\x01t");
-    };
-    for stream in (1..120).step_by(2) {
-        ask(&mut bytes, stream, b"/slow/20");
-        bytes.extend([0, 0, 4, 3, 0, 0, 0, 0, stream, 0, 0, 0, 8]);
-    }
-    ask(&mut bytes, 121, b"/hello");
-    peer.send(bytes).await;
-    // The answer is there by now.
-    sleep(millis(200)).await;
-    peer.finish().await;
-    peer.closed(millis(3000)).await;
-    let answer = b"Hello, World!";
-    let mut answers = peer.received().windows(answer.len());
-    assert!(
-        answers.any(|bytes| bytes == answer),
-        "{:?}",
-        peer.received()
+    let mut peer = Raw::over(Peer::connect(server.address).await);
+    let opening = [PREFACE, &frame(Kind::Settings, 0, 0, &[])].concat();
+    let left = hostile::abandoned((1..120).step_by(2), "/slow/20");
+    let stays = frame(
+        Kind::Headers,
+        END_STREAM | END_HEADERS,
+        121,
+        &block(GET, "/hello"),
     );
+    peer.bytes(&[opening, left, stays].concat()).await;
+    let answer = peer.next(Kind::Data).await;
+    assert_eq!(
+        (answer.stream, &answer.payload[..]),
+        (121, &b"Hello, World!"[..])
+    );
+    peer.finish().await;
+    peer.until_closed().await;
     assert_eq!(server.next_reason().await, CloseReason::ClientClosed);
+}
+
+#[tokio::test]
+async fn each_flood_ends_its_own_connection_and_nobody_elses() {
+    let mut server = Mixed::start().await;
+    let client = server.client().await;
+    for flood in Flood::ALL {
+        let mut peer = Raw::greeted(Peer::connect(server.address).await).await;
+        // What is too much of it may not be taken.
+        peer.try_bytes(&flood.bytes(20_000)).await;
+        peer.until_closed().await;
+        drop(peer);
+        assert_eq!(
+            server.next_reason().await,
+            CloseReason::Http2Abuse,
+            "{flood:?}"
+        );
+        assert_eq!(client.get("/hello").await.expect("an answer").status, 200);
+    }
+    assert_eq!(server.active(Protocol::Http2), 1);
 }
 
 #[tokio::test]
@@ -199,7 +198,7 @@ async fn a_client_that_vanishes_takes_its_handlers_with_it() {
         eventually(|| in_flight() == 10, || "not begun".to_owned()).await;
     };
     tokio::select! { _ = asks => {}, () = leaves => {} }
-    drop(client);
+    client.vanish();
     eventually(|| in_flight() == 0, || "in flight".to_owned()).await;
     assert_eq!(server.next_reason().await, CloseReason::PeerReset);
 }

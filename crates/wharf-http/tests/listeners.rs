@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use wharf_http::pool::config::Count;
 use wharf_http::pool::{CloseReason, ListenerName, PoolName, ScopeLimits};
 use wharf_http::{DrainSettings, ListenerSetup, Protocol, Running, Server, StartError};
+use wharf_testkit::http2::Raw;
 use wharf_testkit::{Closed, Peer};
 
 use crate::support::{Config, app, eventually, millis};
@@ -281,18 +282,14 @@ async fn a_protocol_goes_and_the_others_stay() {
     let address = address_of(&running, "a");
     let mut stays = Peer::connect(address).await;
     assert_eq!(stays.get("/hello").await.status, 200);
-    let mut leaves = Peer::connect(address).await;
-    // The preface, empty SETTINGS, and their acknowledgement.
-    leaves
-        .send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\0\x04\x01\0\0\0\0")
-        .await;
+    let mut leaves = Raw::greeted(Peer::connect(address).await).await;
     let http2: PoolName = "a/http2".parse().expect("it is a name");
     let pool = running.registry().get(&http2).expect("it is there");
     eventually(|| pool.active() == 1, || "it is not in the pool".to_owned()).await;
     let change = running.change().listener(with(&[Protocol::Http]), app());
     change.apply().await.expect("the address is its own");
     assert_eq!(address_of(&running, "a"), address);
-    leaves.closed(Duration::from_secs(10)).await;
+    leaves.until_closed().await;
     eventually(
         || running.registry().get(&http2).is_none(),
         || "the pool is not forgotten".to_owned(),

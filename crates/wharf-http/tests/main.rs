@@ -1,7 +1,6 @@
 //! What wharf-http promises, tested over real sockets.
 
 mod admission;
-mod client;
 mod deadlines;
 mod drain;
 mod dry_run;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::BodyExt;
-use rustls::pki_types::{ServerName, UnixTime};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+use rustls::pki_types::UnixTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -19,8 +19,9 @@ use wharf_http::pool::PoolName;
 use wharf_http::tls::{Alpn, Certificate, Certificates, ClientAuth, UtcTime};
 use wharf_http::{ListenerSetup, Protocol, Running, Server};
 use wharf_testkit::certificates::Authority;
+use wharf_testkit::http2::Client;
+use wharf_testkit::tls;
 
-use crate::client::Client;
 use crate::support::{app, eventually, millis};
 
 /// A server with TLS: a router, and a gRPC service beside it.
@@ -53,16 +54,7 @@ impl Secured {
     }
 
     fn trusting(&self, alpn: &[&str]) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.authority.der().into()).expect("a CA");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|it| it.as_bytes().to_vec()).collect();
-        Arc::new(config)
+        tls::Client::of(&self.authority).alpn(alpn).config()
     }
 
     async fn connect(&self, alpn: &[&str]) -> TlsStream<TcpStream> {
@@ -84,9 +76,8 @@ impl Secured {
 
 async fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> TlsStream<TcpStream> {
     let socket = TcpStream::connect(address).await.expect("it listens");
-    let name = ServerName::try_from("wharf.test").expect("a name");
-    let connector = tokio_rustls::TlsConnector::from(config);
-    connector.connect(name, socket).await.expect("a handshake")
+    let connected = tls::connect(&config, "wharf.test", socket).await;
+    connected.expect("a handshake")
 }
 
 fn issued(authority: &Authority) -> Certificate {

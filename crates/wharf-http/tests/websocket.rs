@@ -15,11 +15,9 @@ use wharf_http::{
     HttpSettings, ListenerSetup, Protocol, Running, Server, WebSocketSettings, serve,
 };
 use wharf_testkit::Peer;
+use wharf_testkit::websocket::{CLOSE, PING, PONG, Session, TEXT, close};
 
 use crate::support::{eventually, millis};
-
-const ASK: &str = "GET /ws HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 fn app() -> Router {
     Router::new().route("/ws", any(echo))
@@ -57,30 +55,10 @@ async fn start() -> (Running, Subscription) {
     (running, events)
 }
 
-async fn open(running: &Running) -> Peer {
-    let mut peer = Peer::connect(running.addresses()[0].1).await;
-    peer.send(ASK).await;
-    assert_eq!(peer.response().await.status, 101);
-    peer
+async fn open(running: &Running) -> Session<Peer> {
+    let peer = Peer::connect(running.addresses()[0].1).await;
+    Session::open(peer, "/ws").await
 }
-
-/// The next frame: its first byte, its payload.
-async fn frame(peer: &mut Peer) -> (u8, Vec<u8>) {
-    let head = peer.take(2).await;
-    (head[0], peer.take(usize::from(head[1])).await)
-}
-
-/// A client's frame, with a mask of zeros.
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).expect("it is short");
-    [&[first, 0x80 | length, 0, 0, 0, 0], payload].concat()
-}
-
-const TEXT: u8 = 0x81;
-const BINARY: u8 = 0x82;
-const CLOSE: u8 = 0x88;
-const PING: u8 = 0x89;
-const PONG: u8 = 0x8a;
 
 async fn reason(events: &mut Subscription) -> CloseReason {
     loop {
@@ -97,21 +75,21 @@ async fn axums_own_sessions_are_asked_answered_and_counted() {
     let mut peer = open(&running).await;
     let active = |at: usize| running.registry().all()[at].active();
     assert_eq!((active(0), active(1)), (0, 1));
-    peer.send(masked(TEXT, b"one")).await;
-    assert_eq!(frame(&mut peer).await, (TEXT, b"one".to_vec()));
+    peer.say(TEXT, b"one").await;
+    assert_eq!(peer.hear().await, (TEXT, b"one".to_vec()));
     let mut pings = 0;
     while pings < 3 {
-        let (first, payload) = frame(&mut peer).await;
+        let (first, payload) = peer.hear().await;
         assert_eq!(first, PING);
         pings += 1;
-        peer.send(masked(PONG, &payload)).await;
+        peer.say(PONG, &payload).await;
     }
-    peer.send(masked(PING, b"and you?")).await;
-    assert_eq!(frame(&mut peer).await, (PONG, b"and you?".to_vec()));
+    peer.say(PING, b"and you?").await;
+    assert_eq!(peer.hear().await, (PONG, b"and you?".to_vec()));
     // And then nothing.
-    assert_eq!(frame(&mut peer).await.0, PING);
+    assert_eq!(peer.hear().await.0, PING);
     let asked = Instant::now();
-    let _ = peer.closed(millis(2000)).await;
+    let _ = peer.io.closed(millis(2000)).await;
     assert!((millis(490)..millis(1000)).contains(&asked.elapsed()));
     assert_eq!(reason(&mut events).await, CloseReason::PongTimeout);
     assert_eq!((active(0), active(1)), (0, 0));
@@ -126,16 +104,16 @@ async fn a_drain_tells_every_session_and_waits_for_their_answers() {
     }
     let leaving = async {
         for peer in &mut peers {
-            let mut said = frame(peer).await;
+            let mut said = peer.hear().await;
             while said.0 == PING {
-                peer.send(masked(PONG, &said.1)).await;
-                said = frame(peer).await;
+                peer.say(PONG, &said.1).await;
+                said = peer.hear().await;
             }
-            assert_eq!(said, (CLOSE, b"\x03\xe9".to_vec()));
-            peer.send(masked(CLOSE, b"\x03\xe9")).await;
+            assert_eq!(said, close(1001, ""));
+            peer.say(CLOSE, b"\x03\xe9").await;
         }
         for peer in &mut peers {
-            let _ = peer.closed(millis(1000)).await;
+            let _ = peer.io.closed(millis(1000)).await;
         }
         peers.clear();
     };
@@ -154,8 +132,8 @@ async fn what_replaces_axum_serve_has_sessions_too() {
     let running = serve(listener, app()).start().await;
     let running = running.expect("it can be had");
     let mut peer = open(&running).await;
-    peer.send(masked(TEXT, b"here")).await;
-    assert_eq!(frame(&mut peer).await, (TEXT, b"here".to_vec()));
+    peer.say(TEXT, b"here").await;
+    assert_eq!(peer.hear().await, (TEXT, b"here".to_vec()));
     let pools = running.registry().all();
     let active: Vec<_> = pools
         .iter()
@@ -166,9 +144,9 @@ async fn what_replaces_axum_serve_has_sessions_too() {
         ("main/websocket".to_owned(), 1),
     ];
     assert_eq!(active, wanted);
-    peer.send(masked(CLOSE, b"\x0f\xa0")).await;
-    assert_eq!(frame(&mut peer).await, (CLOSE, b"\x0f\xa0".to_vec()));
-    let _ = peer.closed(millis(1000)).await;
+    peer.say(CLOSE, b"\x0f\xa0").await;
+    assert_eq!(peer.hear().await, close(4000, ""));
+    let _ = peer.io.closed(millis(1000)).await;
     drop(peer);
     eventually(|| pools[1].active() == 0, || "it is there".to_owned()).await;
 }

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use wharf_pool::config::PoolConfig;
 use wharf_pool::events::{EventKind, Subscription};
 use wharf_pool::{Endpoints, Pool, PoolName, Registry, ScopeLimits};
+use wharf_testkit::http1::{some, until_closed};
 
 use super::*;
 use crate::body::RequestBody;
@@ -137,18 +138,6 @@ impl Drop for PanicsInDrop {
     fn drop(&mut self) {
         assert!(std::thread::panicking(), "as asked");
     }
-}
-
-async fn until_closed(peer: &mut DuplexStream) -> String {
-    let mut all = Vec::new();
-    peer.read_to_end(&mut all).await.unwrap();
-    String::from_utf8(all).unwrap()
-}
-
-async fn some(peer: &mut DuplexStream) -> String {
-    let mut buffer = vec![0; 4096];
-    let n = peer.read(&mut buffer).await.unwrap();
-    String::from_utf8_lossy(&buffer[..n]).into_owned()
 }
 
 /// Two ticks late at most, never early.

@@ -102,11 +102,7 @@ mod tests {
     use super::*;
 
     fn message(length: usize) -> Vec<u8> {
-        let mut bytes = vec![0];
-        bytes.extend(u32::try_from(length).unwrap().to_be_bytes());
-        // Bytes that would be a prefix themselves, were they taken for one.
-        bytes.resize(bytes.len() + length, 0xff);
-        bytes
+        wharf_testkit::grpc::message(length).into()
     }
 
     #[test]

@@ -12,11 +12,12 @@ mod stream;
 use std::io;
 use std::sync::Arc;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::ClientConfig;
+use rustls::pki_types::UnixTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio_rustls::client;
 use wharf_testkit::certificates::{Authority, Identity};
+use wharf_testkit::tls::{Client, TLS12, TLS13, connect};
 
 use super::*;
 
@@ -43,77 +44,6 @@ pub(super) fn acceptor_of(certificates: &Certificates, alpn: &[Alpn]) -> Accepto
     Acceptor::new(certificates, alpn.to_vec(), ClientAuth::Off, &handshakes).unwrap()
 }
 
-/// Versions of TLS that a client speaks.
-pub(super) type Versions = &'static [&'static SupportedProtocolVersion];
-
-pub(super) const TLS12: Versions = &[&rustls::version::TLS12];
-pub(super) const TLS13: Versions = &[&rustls::version::TLS13];
-
-/// How a client is made.
-pub(super) struct Client {
-    ca: CertificateDer<'static>,
-    identity: Option<Identity>,
-    versions: Versions,
-    alpn: Vec<&'static str>,
-}
-
-impl Client {
-    pub(super) fn of(ca: &Authority) -> Self {
-        Self {
-            ca: ca.der().into(),
-            identity: None,
-            versions: rustls::ALL_VERSIONS,
-            alpn: vec![],
-        }
-    }
-
-    pub(super) fn versions(self, versions: Versions) -> Self {
-        Self { versions, ..self }
-    }
-
-    pub(super) fn alpn(self, alpn: &[&'static str]) -> Self {
-        Self {
-            alpn: alpn.to_vec(),
-            ..self
-        }
-    }
-
-    pub(super) fn identity(self, identity: &Identity) -> Self {
-        Self {
-            identity: Some(identity.clone()),
-            ..self
-        }
-    }
-
-    /// The client; asked again, it has no memory of sessions.
-    pub(super) fn config(&self) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.ca.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(self.versions)
-            .unwrap()
-            .with_root_certificates(roots);
-        let mut config = match &self.identity {
-            None => builder.with_no_client_auth(),
-            Some(Identity {
-                certificate, key, ..
-            }) => {
-                let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.clone()));
-                builder
-                    .with_client_auth_cert(vec![certificate.clone().into()], key)
-                    .unwrap()
-            }
-        };
-        config.alpn_protocols = self
-            .alpn
-            .iter()
-            .map(|name| name.as_bytes().to_vec())
-            .collect();
-        Arc::new(config)
-    }
-}
-
 pub(super) type ServerEnd = Result<Handshaken<DuplexStream>, Refused<DuplexStream>>;
 pub(super) type ClientEnd = io::Result<client::TlsStream<DuplexStream>>;
 
@@ -124,10 +54,8 @@ pub(super) async fn meet(
     name: &str,
 ) -> (ServerEnd, ClientEnd) {
     let (near, far) = duplex(256 * 1024);
-    let name = ServerName::try_from(name.to_owned()).unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Arc::clone(client));
     let server = acceptor.accept(near, Vec::new());
-    tokio::join!(server, connector.connect(name, far))
+    tokio::join!(server, connect(client, name, far))
 }
 
 /// A handshake in memory that succeeds, and a byte each way, so that the client has its tickets.

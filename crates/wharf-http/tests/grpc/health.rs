@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use wharf_http::grpc::{Code, Health, only};
 use wharf_http::pool::config::PoolConfig;
 use wharf_http::pool::{Registry, ScopeLimits, ServingState, Timestamp};
+use wharf_testkit::grpc::framed;
 
 use super::client::*;
 
@@ -18,11 +19,8 @@ const SERVICE_UNKNOWN: u8 = 3;
 
 /// A request that names `service`.
 fn asks(service: &str) -> Bytes {
-    let mut bytes = BytesMut::from(&message(service.len() + 2)[..5]);
     let length = u8::try_from(service.len()).unwrap();
-    bytes.extend_from_slice(&[0x0a, length]);
-    bytes.extend_from_slice(service.as_bytes());
-    bytes.freeze()
+    framed(&[&[0x0a, length], service.as_bytes()].concat())
 }
 
 /// The status in a reply.

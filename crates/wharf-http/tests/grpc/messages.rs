@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use tower::service_fn;
 use wharf_http::GrpcSettings;
 use wharf_http::grpc::{Calls, Code, MessageLimits, only};
+use wharf_testkit::grpc::hostile::Announced;
 
 use super::client::*;
 
@@ -59,11 +60,7 @@ async fn a_long_request_is_refused_whatever_the_handler_answers() {
 #[tokio::test]
 async fn a_long_request_is_refused_by_its_prefix_alone() {
     let mut client = Client::of(only(service_fn(echo)).limits(limits(100))).await;
-    let (pieces, body) = tokio::sync::mpsc::channel(1);
-    let prefix = message(101).slice(..5);
-    pieces.send(prefix).await.unwrap();
-    // The rest never comes, nor does the end.
-    let answer = client.ask(request("/a.A/A", body_of(body))).await;
+    let answer = client.ask(request("/a.A/A", Announced::new(101))).await;
     assert_eq!(answer.code(), Some(Code::ResourceExhausted));
 }
 
@@ -91,7 +88,7 @@ async fn a_long_message_ends_an_answer_that_has_begun() {
     let mut client = Client::of(only(bidi).limits(limits(100))).await;
     let (pieces, body) = tokio::sync::mpsc::channel(1);
     pieces.send(message(100)).await.unwrap();
-    let mut response = client.begin(request("/a.A/A", body_of(body))).await;
+    let mut response = client.begin(request("/a.A/A", Pieces::from(body))).await;
     let first = response.body_mut().frame().await.unwrap().unwrap();
     assert_eq!(first.into_data().unwrap(), message(100));
     pieces.send(message(101)).await.unwrap();

@@ -1,16 +1,10 @@
 //! Sessions of wharf's own extractor, over HTTP/1 and HTTP/2 (RFC 8441), on real sockets.
 
-use std::future::poll_fn;
-
 use axum::Router;
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
-use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use h2::client::SendRequest;
-use h2::ext::Protocol as Spoken;
-use h2::{RecvStream, SendStream};
-use http::{Method, Request, StatusCode};
+use http::StatusCode;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use wharf_http::pool::config::Count;
@@ -18,8 +12,10 @@ use wharf_http::pool::{CloseReason, Pool};
 use wharf_http::websocket::{Message, WebSocket, WebSocketUpgrade};
 use wharf_http::{HttpConnection, ListenerSetup, Protocol, Running, Server};
 use wharf_testkit::Peer;
+use wharf_testkit::http2::Client;
+use wharf_testkit::websocket::{BINARY, CLOSE, Session, Stream, TEXT, close, connect};
 
-use super::{ASK, BINARY, CLOSE, TEXT, frame, masked, reason};
+use super::reason;
 use crate::support::{eventually, millis};
 
 fn app() -> Router {
@@ -81,138 +77,73 @@ fn pool(running: &Running, protocol: &str) -> Pool<HttpConnection> {
 }
 
 /// A client of HTTP/2 whose server has said that it has sessions.
-async fn client(running: &Running) -> (SendRequest<Bytes>, JoinSet<()>) {
+async fn client(running: &Running) -> Client {
     let socket = TcpStream::connect(running.addresses()[0].1).await;
-    let handshake = h2::client::handshake(socket.expect("it listens")).await;
-    let (sender, connection) = handshake.expect("bytes go over");
-    let mut running = JoinSet::new();
-    running.spawn(async move {
-        connection.await.ok();
-    });
-    let said = || sender.is_extended_connect_protocol_enabled();
+    let client = Client::over(socket.expect("it listens")).await;
+    let said = || client.may_connect();
     eventually(said, || "it has no sessions".to_owned()).await;
-    (sender, running)
-}
-
-/// Asks for a session on a stream.
-async fn ask(
-    sender: &SendRequest<Bytes>,
-    path: &str,
-) -> (StatusCode, SendStream<Bytes>, RecvStream) {
-    let mut request = Request::builder()
-        .method(Method::CONNECT)
-        .uri(format!("http://t{path}"))
-        .header("sec-websocket-version", "13")
-        .body(())
-        .expect("a request");
-    let spoken = Spoken::from_static("websocket");
-    request.extensions_mut().insert(spoken);
-    let mut sender = sender.clone().ready().await.expect("a stream");
-    let (answer, send) = sender.send_request(request, false).expect("it is open");
-    let (head, receive) = answer.await.expect("an answer").into_parts();
-    (head.status, send, receive)
-}
-
-/// So many bytes of a stream, with room for as many.
-async fn take(receive: &mut RecvStream, bytes: usize) -> Vec<u8> {
-    let mut taken = Vec::new();
-    while taken.len() < bytes {
-        let data = receive.data().await.expect("more").expect("it is open");
-        let flow = receive.flow_control();
-        flow.release_capacity(data.len()).expect("it was taken");
-        taken.extend(data);
-    }
-    assert_eq!(taken.len(), bytes);
-    taken
-}
-
-/// Nothing more comes but the end.
-async fn ended(receive: &mut RecvStream) {
-    while let Some(data) = receive.data().await {
-        assert!(data.expect("it ends in good order").is_empty());
-    }
-}
-
-/// A client's frame of any length, with a mask of zeros.
-fn long(first: u8, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u64).to_be_bytes();
-    [&[first, 0xff], &length[..], &[0; 4], payload].concat()
-}
-
-async fn send_all(send: &mut SendStream<Bytes>, mut bytes: Bytes) {
-    while !bytes.is_empty() {
-        send.reserve_capacity(bytes.len());
-        let room = poll_fn(|cx| send.poll_capacity(cx)).await;
-        let room = room.expect("it is open").expect("it is open");
-        let piece = bytes.split_to(room.min(bytes.len()));
-        send.send_data(piece, false).expect("it is open");
-    }
+    client
 }
 
 #[tokio::test]
 async fn one_handler_serves_both_transports() {
     let running = start(2).await;
     let mut events = running.events().subscribe();
-    let (sender, connection) = client(&running).await;
+    let client = client(&running).await;
     let large: Vec<u8> = (0..=255).cycle().take(200_000).collect();
     for path in ["/ws", "/streams"] {
-        let mut peer = Peer::connect(running.addresses()[0].1).await;
-        peer.send(ASK.replace("/ws", path)).await;
-        assert_eq!(peer.response().await.status, 101);
-        peer.send(masked(TEXT, b"over one")).await;
-        assert_eq!(frame(&mut peer).await, (TEXT, b"over one".to_vec()));
-        peer.send(long(BINARY, &large)).await;
-        assert_eq!(peer.take(10).await[..2], [BINARY, 127]);
-        assert!(peer.take(large.len()).await == large);
+        let peer = Peer::connect(running.addresses()[0].1).await;
+        let mut session = Session::open(peer, path).await;
+        session.say(TEXT, b"over one").await;
+        assert_eq!(session.hear().await, (TEXT, b"over one".to_vec()));
+        session.say(BINARY, &large).await;
+        assert!(session.hear().await == (BINARY, large.clone()));
 
-        let (status, mut send, mut receive) = ask(&sender, path).await;
-        assert_eq!(status, StatusCode::OK);
+        let mut stream = Stream::open(&client, connect(path)).await;
         let counts = pool(&running, "websocket").occupancy();
         assert_eq!((counts.active, counts.berths), (1, 1));
-        assert_eq!(ask(&sender, path).await.0, StatusCode::SERVICE_UNAVAILABLE);
-        send_all(&mut send, masked(TEXT, b"over two").into()).await;
-        assert_eq!(take(&mut receive, 10).await, b"\x81\x08over two");
-        send_all(&mut send, long(BINARY, &large).into()).await;
-        assert!(take(&mut receive, 10 + large.len()).await[10..] == large);
+        let refused = Stream::ask(&client, connect(path)).await;
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+        stream.say(TEXT, b"over two").await;
+        assert_eq!(stream.hear().await, Some((TEXT, b"over two".to_vec())));
+        stream.say(BINARY, &large).await;
+        assert!(stream.hear().await == Some((BINARY, large.clone())));
 
-        peer.send(masked(CLOSE, b"\x0f\xa0bye")).await;
-        assert_eq!(frame(&mut peer).await, (CLOSE, b"\x0f\xa0bye".to_vec()));
-        let _ = peer.closed(millis(1000)).await;
+        session.say(CLOSE, b"\x0f\xa0bye").await;
+        assert_eq!(session.hear().await, close(4000, "bye"));
+        let _ = session.io.closed(millis(1000)).await;
         assert_eq!(reason(&mut events).await, CloseReason::ClientClosed);
-        send_all(&mut send, masked(CLOSE, b"").into()).await;
-        assert_eq!(take(&mut receive, 2).await, b"\x88\x00");
-        ended(&mut receive).await;
+        stream.say(CLOSE, b"").await;
+        assert_eq!(stream.hear().await, Some((CLOSE, b"".to_vec())));
+        assert!(stream.is_over().await);
         let none = || pool(&running, "websocket").occupancy().berths == 0;
         eventually(none, || "the berth is taken".to_owned()).await;
     }
     assert_eq!(pool(&running, "http2").active(), 1);
     assert_eq!(pool(&running, "websocket").metrics().requests, 4);
-    drop((sender, connection));
+    drop(client);
 }
 
 #[tokio::test]
 async fn a_drain_says_close_on_every_stream_and_waits() {
     let running = start(100).await;
-    let (sender, connection) = client(&running).await;
+    let client = client(&running).await;
     let mut sessions = Vec::new();
     for _ in 0..20 {
-        let (status, send, receive) = ask(&sender, "/ws").await;
-        assert_eq!(status, StatusCode::OK);
-        sessions.push((send, receive));
+        sessions.push(Stream::open(&client, connect("/ws")).await);
     }
-    drop(sender);
+    drop(client);
     let leaving = async {
-        for (send, receive) in &mut sessions {
-            assert_eq!(take(receive, 4).await, b"\x88\x02\x03\xe9");
-            send_all(send, masked(CLOSE, b"\x03\xe9").into()).await;
-            ended(receive).await;
+        for stream in &mut sessions {
+            assert_eq!(stream.hear().await, Some(close(1001, "")));
+            stream.say(CLOSE, b"\x03\xe9").await;
+            assert!(stream.is_over().await);
         }
         sessions.clear();
     };
     let (report, ()) = tokio::join!(running.drain(), leaving);
     assert_eq!((report.finished, report.cut), (1, 0));
     assert!(report.took < millis(3000), "{:?}", report.took);
-    drop(connection);
 }
 
 #[tokio::test]
@@ -223,16 +154,9 @@ async fn without_sessions_no_stream_becomes_one() {
     let server = Server::builder().listener(setup, app());
     let running = server.start().await.expect("it can be had");
     let socket = TcpStream::connect(running.addresses()[0].1).await;
-    let handshake = h2::client::handshake(socket.expect("it listens")).await;
-    let (sender, connection) = handshake.expect("bytes go over");
-    let mut tasks = JoinSet::new();
-    tasks.spawn(async move {
-        connection.await.ok();
-    });
-    let mut ready = sender.clone().ready().await.expect("a stream");
-    let request = Request::get("http://t/ws").body(()).expect("a request");
-    let (answer, _) = ready.send_request(request, true).expect("it is open");
+    let client = Client::over(socket.expect("it listens")).await;
+    let answer = client.get("/ws").await.expect("an answer");
     // What the handler asks for cannot be had.
-    assert_eq!(answer.await.expect("an answer").status(), 426);
-    assert!(!sender.is_extended_connect_protocol_enabled());
+    assert_eq!(answer.status, 426);
+    assert!(!client.may_connect());
 }

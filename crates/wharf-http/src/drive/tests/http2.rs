@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use wharf_pool::config::CommonSettings;
 use wharf_pool::{Charge, Listener, ListenerName};
+use wharf_testkit::http2::{Client, Kind, Raw, asked};
 
 use super::*;
 use crate::grpc;
@@ -13,17 +14,12 @@ use crate::settings::{GrpcSettings, Http2Settings, HttpSettings};
 
 mod app;
 mod calls;
-mod client;
 mod closing;
 mod opening;
 mod pace;
-mod raw;
 mod requests;
 mod sessions;
 mod streams;
-
-use client::{Client, asked};
-use raw::{Kind, Raw};
 
 type Setup = (Protocol, PoolConfig<ProtocolSettings>);
 
@@ -130,7 +126,7 @@ impl Port {
     }
 
     /// A peer that sends what it is told, and has been greeted.
-    async fn raw(&self) -> Raw {
+    async fn raw(&self) -> Raw<DuplexStream> {
         Raw::greeted(self.connect()).await
     }
 

@@ -3,6 +3,7 @@
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use wharf_pool::Command;
+use wharf_testkit::websocket::{BINARY, CLOSE, PING, PONG, Session, TEXT, close, hostile, masked};
 
 use super::*;
 use crate::protocol::Protocol;
@@ -42,12 +43,10 @@ impl Sessions {
     }
 
     /// A session with the handler of that name.
-    async fn open(&self, handler: &str) -> DuplexStream {
-        let mut peer = self.connect();
-        let answer = ask(&mut peer, handler, "").await;
-        assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    async fn open(&self, handler: &str) -> Session<DuplexStream> {
+        let session = Session::open(self.connect(), &format!("/{handler}")).await;
         assert_eq!(self.counts(), (0, 1));
-        peer
+        session
     }
 
     /// Connections that are no sessions, and those that are.
@@ -70,59 +69,17 @@ impl Sessions {
     }
 }
 
-/// Sends a handshake; returns the head of the answer.
+/// Asks for a session; returns the head of the answer.
 async fn ask(peer: &mut DuplexStream, handler: &str, fields: &str) -> String {
-    let request = format!(
-        "GET /{handler} HTTP/1.1\r\nHost: t\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n"
-    );
-    peer.write_all(request.as_bytes()).await.unwrap();
-    head(peer).await
-}
-
-async fn head(peer: &mut DuplexStream) -> String {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(peer.read_u8().await.unwrap());
-    }
-    String::from_utf8(head).unwrap()
-}
-
-/// The next frame: its first byte, its payload.
-async fn frame(peer: &mut DuplexStream) -> (u8, Vec<u8>) {
-    let first = peer.read_u8().await.unwrap();
-    let length = peer.read_u8().await.unwrap();
-    assert!(length < 126);
-    let mut payload = vec![0; usize::from(length)];
-    peer.read_exact(&mut payload).await.unwrap();
-    (first, payload)
-}
-
-/// A client's frame.
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).unwrap();
-    let mask = [1, 2, 3, 4];
-    let masked = payload.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m);
-    let head = [first, 0x80 | length].into_iter().chain(mask);
-    head.chain(masked).collect()
-}
-
-const CLOSE: u8 = 0x88;
-const PING: u8 = 0x89;
-const PONG: u8 = 0x8a;
-
-fn close(code: u16, why: &str) -> (u8, Vec<u8>) {
-    let payload = code.to_be_bytes().into_iter().chain(why.bytes());
-    (CLOSE, payload.collect())
+    let path = format!("/{handler}");
+    Session::ask(peer, &path, fields).await.head
 }
 
 /// The client's part of an end that we have begun.
-async fn part(peer: &mut DuplexStream, code: u16) {
-    assert_eq!(frame(peer).await, close(code, ""));
-    peer.write_all(&masked(CLOSE, &code.to_be_bytes()))
-        .await
-        .unwrap();
-    assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+async fn part(peer: &mut Session<DuplexStream>, code: u16) {
+    assert_eq!(peer.hear().await, close(code, ""));
+    peer.say(CLOSE, &code.to_be_bytes()).await;
+    assert!(peer.is_over().await);
 }
 
 async fn accept(mut request: Request<RequestBody>) -> Result<Response<TestBody>, crate::BoxError> {
@@ -189,11 +146,11 @@ async fn a_silent_client_is_asked_and_then_given_up() {
     let mut sessions = Sessions::new(|_| {});
     let mut peer = sessions.open("listen").await;
     let begun = Instant::now();
-    let (ping, _) = frame(&mut peer).await;
+    let (ping, _) = peer.hear().await;
     assert_eq!(ping, PING);
     took(begun, 30 * SECOND);
     let begun = Instant::now();
-    assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+    assert!(peer.is_over().await);
     took(begun, 10 * SECOND);
     assert_eq!(sessions.ended().await, CloseReason::PongTimeout);
 }
@@ -205,10 +162,10 @@ async fn a_client_that_answers_pings_stays_for_an_hour_and_is_told_then() {
     let mut peer = sessions.open("listen").await;
     let mut pings = 0;
     loop {
-        match frame(&mut peer).await {
+        match peer.hear().await {
             (PING, payload) => {
                 pings += 1;
-                peer.write_all(&masked(PONG, &payload)).await.unwrap();
+                peer.say(PONG, &payload).await;
             }
             said => break assert_eq!(said, close(1001, "")),
         }
@@ -216,8 +173,8 @@ async fn a_client_that_answers_pings_stays_for_an_hour_and_is_told_then() {
     assert!((115..=120).contains(&pings), "{pings}");
     let took = begun.elapsed();
     assert!((3600..3602).contains(&took.as_secs()), "{took:?}");
-    peer.write_all(&masked(CLOSE, b"\x03\xe9")).await.unwrap();
-    assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+    peer.say(CLOSE, b"\x03\xe9").await;
+    assert!(peer.is_over().await);
     drop(peer);
     assert_eq!(sessions.ended().await, CloseReason::Idle);
 }
@@ -227,10 +184,10 @@ async fn a_handler_that_does_not_read_is_no_reason_to_give_its_client_up() {
     let sessions = Sessions::new(|_| {});
     let mut peer = sessions.open("deaf").await;
     for _ in 0..20 {
-        let (ping, payload) = frame(&mut peer).await;
+        let (ping, payload) = peer.hear().await;
         assert_eq!(ping, PING);
-        peer.write_all(&masked(0x82, &[7; 100])).await.unwrap();
-        peer.write_all(&masked(PONG, &payload)).await.unwrap();
+        peer.say(BINARY, &[7; 100]).await;
+        peer.say(PONG, &payload).await;
     }
     assert_eq!(sessions.counts(), (0, 1));
 }
@@ -239,7 +196,7 @@ async fn a_handler_that_does_not_read_is_no_reason_to_give_its_client_up() {
 async fn pings_are_answered_here_and_the_handler_hears_the_rest() {
     let mut sessions = Sessions::new(|_| {});
     let mut peer = sessions.open("listen").await;
-    let text = masked(0x81, b"hello");
+    let text = masked(TEXT, b"hello");
     let all = [
         masked(PING, b"one"),
         text.clone(),
@@ -247,16 +204,16 @@ async fn pings_are_answered_here_and_the_handler_hears_the_rest() {
         masked(PONG, b"not ours"),
     ];
     for byte in all.concat() {
-        peer.write_all(&[byte]).await.unwrap();
+        peer.send(&[byte]).await;
         tokio::task::yield_now().await;
     }
     let mut heard = Vec::new();
     let mut pongs = Vec::new();
     while heard.len() < text.len() + 14 {
-        match frame(&mut peer).await {
+        match peer.hear().await {
             (PONG, payload) => pongs.push(payload),
             (first, payload) => {
-                assert_eq!(first, 0x82);
+                assert_eq!(first, BINARY);
                 heard.extend(payload);
             }
         }
@@ -272,14 +229,13 @@ async fn only_the_latest_of_many_pings_are_answered_and_a_flood_ends() {
     let mut sessions = Sessions::new(|_| {});
     let mut peer = sessions.open("listen").await;
     let pings: Vec<u8> = (0..50).flat_map(|n| masked(PING, &[n])).collect();
-    peer.write_all(&pings).await.unwrap();
+    peer.send(&pings).await;
     for n in 34..50 {
-        assert_eq!(frame(&mut peer).await, (PONG, vec![n]));
+        assert_eq!(peer.hear().await, (PONG, vec![n]));
     }
-    let flood = masked(PING, &[0; 100]).repeat(101);
-    peer.write_all(&flood).await.unwrap();
+    peer.send(&hostile::pings(101, &[0; 100])).await;
     loop {
-        let (first, payload) = frame(&mut peer).await;
+        let (first, payload) = peer.hear().await;
         if first == CLOSE {
             break assert_eq!((first, payload), close(1008, "too many pings"));
         }
@@ -290,46 +246,40 @@ async fn only_the_latest_of_many_pings_are_answered_and_a_flood_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn every_broken_rule_has_its_code_and_its_reason() {
-    const FRAGMENTS: usize = 129;
-    let fragments = [masked(0x01, b""), masked(0x00, b"").repeat(FRAGMENTS - 1)].concat();
-    let frame_of =
-        |length: u32| [&b"\x82\xff\0\0\0\0"[..], &length.to_be_bytes(), &[0; 4]].concat();
-    let part = |first: u8| {
-        let head = [&[first, 0xff, 0, 0, 0, 0, 0, 4, 0, 0], &[0; 4][..]].concat();
-        [head, vec![0; 256 << 10]].concat()
-    };
+    let part = |first: u8| masked(first, &vec![0; 256 << 10]);
     let message = [part(0x02), part(0), part(0), part(0), masked(0x80, b"x")].concat();
-    let cases: [(&[u8], u16, CloseReason); 10] = [
-        (b"\x81\x05hello", 1002, CloseReason::ProtocolError),
-        (&masked(0xc1, b""), 1002, CloseReason::ProtocolError),
-        (&masked(0x83, b""), 1002, CloseReason::ProtocolError),
+    let too_large = hostile::announced(BINARY, (256 << 10) + 1);
+    let cases = [
         (
-            b"\x89\xfe\x00\x7e\0\0\0\0",
+            hostile::unmasked(TEXT, b"hello"),
+            1002_u16,
+            CloseReason::ProtocolError,
+        ),
+        (masked(0xc1, b""), 1002, CloseReason::ProtocolError),
+        (masked(0x83, b""), 1002, CloseReason::ProtocolError),
+        (
+            hostile::announced(PING, 126),
             1002,
             CloseReason::ProtocolError,
         ),
-        (&masked(0x09, b""), 1002, CloseReason::ProtocolError),
-        (&masked(0x80, b""), 1002, CloseReason::ProtocolError),
+        (masked(0x09, b""), 1002, CloseReason::ProtocolError),
+        (masked(0x80, b""), 1002, CloseReason::ProtocolError),
         (
-            &masked(0x01, b"").repeat(2),
+            masked(0x01, b"").repeat(2),
             1002,
             CloseReason::ProtocolError,
         ),
-        (
-            &frame_of((256 << 10) + 1),
-            1009,
-            CloseReason::MessageTooLarge,
-        ),
-        (&message, 1009, CloseReason::MessageTooLarge),
-        (&fragments, 1008, CloseReason::WebSocketAbuse),
+        (too_large, 1009, CloseReason::MessageTooLarge),
+        (message, 1009, CloseReason::MessageTooLarge),
+        (hostile::fragments(129), 1008, CloseReason::WebSocketAbuse),
     ];
     for (bytes, code, reason) in cases {
         let mut sessions = Sessions::new(|_| {});
         let peer = sessions.open("discard").await;
-        let (mut reader, mut writer) = tokio::io::split(peer);
+        let (mut reader, mut writer) = tokio::io::split(peer.io);
         let write = async {
             // The rest of what was too much may not be taken.
-            writer.write_all(bytes).await.ok();
+            writer.write_all(&bytes).await.ok();
             std::future::pending::<()>().await;
         };
         let begun = Instant::now();
@@ -351,7 +301,7 @@ async fn a_goodbye_goes_between_two_frames_and_nothing_of_the_handlers_after_it(
         let mut peer = sessions.open("slow-frame").await;
         sessions.tell(reason);
         let begun = Instant::now();
-        assert_eq!(frame(&mut peer).await, (0x81, b"slow".to_vec()));
+        assert_eq!(peer.hear().await, (TEXT, b"slow".to_vec()));
         assert_eq!(begun.elapsed().as_secs(), 2);
         part(&mut peer, 1001).await;
         drop(peer);
@@ -376,9 +326,9 @@ async fn a_client_that_answers_no_close_is_left() {
     let mut sessions = Sessions::new(|_| {});
     let mut peer = sessions.open("listen").await;
     sessions.tell(CloseReason::Admin);
-    assert_eq!(frame(&mut peer).await, close(1001, ""));
+    assert_eq!(peer.hear().await, close(1001, ""));
     let begun = Instant::now();
-    assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+    assert!(peer.is_over().await);
     took(begun, 3 * SECOND);
     assert_eq!(sessions.ended().await, CloseReason::Admin);
 }
@@ -391,11 +341,11 @@ async fn a_clients_close_is_answered_by_the_handler_or_else_by_us() {
         let begun = Instant::now();
         if handler == "deaf" {
             // It is not the handler who reads it, so nobody knows of it before the next Ping.
-            assert_eq!(frame(&mut peer).await.0, PING);
+            assert_eq!(peer.hear().await.0, PING);
         }
-        peer.write_all(&masked(CLOSE, b"\x0f\xa0")).await.unwrap();
-        assert_eq!(frame(&mut peer).await, close(4000, ""));
-        assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+        peer.say(CLOSE, b"\x0f\xa0").await;
+        assert_eq!(peer.hear().await, close(4000, ""));
+        assert!(peer.is_over().await);
         assert!(begun.elapsed() < 45 * SECOND);
         drop(peer);
         let reason = sessions.harbour.next_reason();
@@ -419,10 +369,9 @@ async fn a_handler_that_leaves_has_its_close_said() {
         assert_eq!(sessions.ended().await, reason, "{handler}");
     }
     let mut sessions = Sessions::new(|_| {});
-    let mut peer = sessions.connect();
-    assert!(ask(&mut peer, "half", "").await.starts_with("HTTP/1.1 101"));
+    let mut peer = Session::open(sessions.connect(), "/half").await;
     let mut rest = Vec::new();
-    peer.read_to_end(&mut rest).await.unwrap();
+    peer.io.read_to_end(&mut rest).await.unwrap();
     assert_eq!(rest, b"\x81\x04ha");
     assert_eq!(sessions.ended().await, CloseReason::ApplicationError);
 }
@@ -432,9 +381,9 @@ async fn the_rest_of_a_message_and_room_for_one_are_waited_for_a_minute() {
     let mut sessions = Sessions::new(|_| {});
     let mut peer = sessions.open("discard").await;
     let begun = Instant::now();
-    peer.write_all(&masked(0x01, b"begun")).await.unwrap();
+    peer.say(0x01, b"begun").await;
     loop {
-        let (first, payload) = frame(&mut peer).await;
+        let (first, payload) = peer.hear().await;
         if first == CLOSE {
             let late = close(1008, "the rest of the message did not come");
             break assert_eq!((first, payload), late);
@@ -442,7 +391,7 @@ async fn the_rest_of_a_message_and_room_for_one_are_waited_for_a_minute() {
         // Asked whether it is there: it is, and sends nothing else.
         assert_eq!(first, PING);
         sleep(5 * SECOND).await;
-        peer.write_all(&masked(PONG, &payload)).await.unwrap();
+        peer.say(PONG, &payload).await;
     }
     took(begun, 60 * SECOND);
     drop(peer);
@@ -526,28 +475,23 @@ async fn changed_settings_reach_a_session_that_is_open() {
     let mut patch = sessions.pool.config().patch();
     patch.set("ping_interval", &"2s".into()).unwrap();
     sessions.pool.update_config(&patch).unwrap();
-    peer.write_all(&masked(0x82, b"now")).await.unwrap();
-    assert_eq!(frame(&mut peer).await.0, 0x82);
+    peer.say(BINARY, b"now").await;
+    assert_eq!(peer.hear().await.0, BINARY);
     let begun = Instant::now();
-    assert_eq!(frame(&mut peer).await.0, PING);
+    assert_eq!(peer.hear().await.0, PING);
     took(begun, 2 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
 async fn frames_that_come_with_the_handshake_are_not_lost() {
     let sessions = Sessions::new(|_| {});
-    let mut peer = sessions.connect();
-    let early = [masked(PING, b"early"), masked(0x81, b"bird")].concat();
-    let request = "GET /listen HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    let all = [request.as_bytes(), &early].concat();
-    peer.write_all(&all).await.unwrap();
-    assert!(head(&mut peer).await.starts_with("HTTP/1.1 101"));
-    let mut said = [frame(&mut peer).await, frame(&mut peer).await];
+    let early = [masked(PING, b"early"), masked(TEXT, b"bird")].concat();
+    let mut peer = Session::open_with(sessions.connect(), "/listen", &early).await;
+    let mut said = [peer.hear().await, peer.hear().await];
     said.sort();
     assert_eq!(
         said,
-        [(0x82, masked(0x81, b"bird")), (PONG, b"early".to_vec())]
+        [(BINARY, masked(TEXT, b"bird")), (PONG, b"early".to_vec())]
     );
 }
 
@@ -559,6 +503,6 @@ async fn a_session_is_cut_by_an_abort_whatever_its_handler_does() {
         connection.abort(CloseReason::DrainDeadline);
         assert!(matches!(connection.command(), Some(Command::Abort(_))));
     }
-    assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
+    assert!(peer.is_over().await);
     assert_eq!(sessions.ended().await, CloseReason::DrainDeadline);
 }

@@ -25,12 +25,7 @@ const CANCEL: [u8; 4] = [0, 0, 0, 8];
 
 /// A frame.
 fn frame(kind: Kind, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
-    let mut bytes = length[1..].to_vec();
-    bytes.extend([code(kind), flags]);
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend(payload);
-    bytes
+    wharf_testkit::http2::frame(code(kind), flags, stream, payload)
 }
 
 fn code(kind: Kind) -> u8 {

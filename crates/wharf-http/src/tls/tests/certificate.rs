@@ -201,20 +201,13 @@ fn a_self_signed_certificate_is_for_this_machine_and_six_weeks() {
 #[test]
 fn a_client_that_trusts_a_self_signed_certificate_is_served() {
     let certificate = Certificate::self_signed(&["localhost"], now()).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate.key().cert[0].clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let client = Client::trusting(certificate.key().cert[0].clone()).config();
     let acceptor = acceptor_of(&Certificates::new(certificate, vec![]), &[]);
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .unwrap()
-        .block_on(talk(&acceptor, &Arc::new(client), "localhost"));
+        .block_on(talk(&acceptor, &client, "localhost"));
 }
 
 #[test]

@@ -53,18 +53,12 @@ async fn the_name_chooses_the_certificate() {
 async fn a_hello_that_has_to_be_said_twice_is_counted_once() {
     use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
     let ca = Authority::new("ca");
-    let mut roots = RootCertStore::empty();
-    roots.add(ca.der().into()).unwrap();
     let mut provider = default_provider();
     // The client bets on the first, which we do not speak.
     provider.kx_groups = vec![kx_group::MLKEM1024, kx_group::X25519];
-    let client = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let client = Client::of(&ca).provider(provider).config();
     let acceptor = acceptor(&ca, &[]);
-    let (info, stream) = talk(&acceptor, &Arc::new(client), "localhost").await;
+    let (info, stream) = talk(&acceptor, &client, "localhost").await;
     let kind = stream.get_ref().1.handshake_kind();
     assert_eq!(kind, Some(rustls::HandshakeKind::FullWithHelloRetryRequest));
     assert!(!info.resumed);

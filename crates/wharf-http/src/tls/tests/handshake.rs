@@ -1,45 +1,11 @@
-use std::io::Cursor;
 use std::time::Duration;
 
 use super::*;
-use rustls::{AlertDescription, ClientConnection};
+use rustls::AlertDescription;
 use tokio::time::{sleep, timeout};
-
-/// What a client says first.
-fn hello(client: &Arc<ClientConfig>) -> (ClientConnection, Vec<u8>) {
-    let name = ServerName::try_from("localhost").unwrap();
-    let mut session = ClientConnection::new(Arc::clone(client), name).unwrap();
-    let mut bytes = Vec::new();
-    session.write_tls(&mut bytes).unwrap();
-    (session, bytes)
-}
-
-/// The same handshake messages in records of one byte each.
-fn in_records_of_one_byte(record: &[u8]) -> Vec<u8> {
-    let payload = &record[5..];
-    payload
-        .iter()
-        .flat_map(|&byte| [22, 3, 1, 0, 1, byte])
-        .collect()
-}
-
-/// Goes on as the client after its first message, to the end of the handshake.
-async fn finish(session: &mut ClientConnection, io: &mut DuplexStream) {
-    let mut chunk = [0; 4096];
-    while session.is_handshaking() || session.wants_write() {
-        let mut out = Vec::new();
-        while session.wants_write() {
-            session.write_tls(&mut out).unwrap();
-        }
-        io.write_all(&out).await.unwrap();
-        if session.is_handshaking() {
-            let n = io.read(&mut chunk).await.unwrap();
-            assert!(n > 0, "the server has left");
-            session.read_tls(&mut Cursor::new(&chunk[..n])).unwrap();
-            session.process_new_packets().unwrap();
-        }
-    }
-}
+use wharf_testkit::tls::hostile::{
+    endless_hello, finish, hello, in_records_of_one_byte, plain_hello,
+};
 
 /// What a peer that sends these bytes, and then waits, is told.
 async fn say(acceptor: &Acceptor, bytes: &[u8]) -> (HandshakeError, Vec<u8>) {
@@ -176,8 +142,7 @@ async fn a_hello_of_more_than_16_kib_is_refused_before_it_is_read() {
     let alert = rustls::Error::AlertReceived(AlertDescription::IllegalParameter);
     assert_eq!(told(client).await, alert);
     // From one that only announces it, in one message or in one-byte records.
-    let mut endless = vec![22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff, 3, 3];
-    endless.resize(20_000, 0);
+    let endless = endless_hello();
     let (error, told) = say(&acceptor, &endless).await;
     assert_eq!(error, HandshakeError::HelloTooLarge);
     assert_eq!(told, [21, 3, 1, 0, 2, 2, 47]);
@@ -237,21 +202,6 @@ async fn what_is_no_hello_is_told_so_and_named() {
         (error, &told[..]),
         (HandshakeError::Alert("InternalError"), &[][..])
     );
-}
-
-/// The hello of a client that knows one cipher suite, and no later version than this.
-fn plain_hello(minor: u8, suite: [u8; 2], extensions: &[u8]) -> Vec<u8> {
-    let mut body = vec![3, minor];
-    body.extend([7; 32]);
-    body.extend([0, 0, 2, suite[0], suite[1], 1, 0]);
-    if !extensions.is_empty() {
-        body.extend(u16::try_from(extensions.len()).unwrap().to_be_bytes());
-        body.extend(extensions);
-    }
-    let length = u8::try_from(body.len()).unwrap();
-    let mut bytes = vec![22, 3, 1, 0, length + 4, 1, 0, 0, length];
-    bytes.extend(body);
-    bytes
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use futures_util::FutureExt;
 use tokio::time::{Instant, sleep, timeout};
+use wharf_testkit::tls::hostile::stall;
 
 fn at_most(limit: u32) -> NonZeroU32 {
     NonZeroU32::new(limit).unwrap()
@@ -110,11 +111,7 @@ async fn a_limit_lowered_over_a_turn_that_was_given_and_not_taken_holds() {
 /// The first message of a client that then says no more, and where it says it.
 async fn staller(acceptor: &Acceptor, client: &Arc<ClientConfig>) -> DuplexStream {
     let (near, mut far) = duplex(64 * 1024);
-    let name = ServerName::try_from("localhost").unwrap();
-    let mut session = rustls::ClientConnection::new(Arc::clone(client), name).unwrap();
-    let mut bytes = Vec::new();
-    session.write_tls(&mut bytes).unwrap();
-    far.write_all(&bytes).await.unwrap();
+    stall(client, &mut far).await;
     let acceptor = acceptor.clone();
     tokio::task::spawn_local(async move {
         let accept = acceptor.accept(near, Vec::new());

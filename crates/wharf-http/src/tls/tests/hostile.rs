@@ -4,16 +4,13 @@ use std::sync::LazyLock;
 
 use super::*;
 use proptest::prelude::*;
+use wharf_testkit::tls::hostile::hello;
 
 static CA: LazyLock<Authority> = LazyLock::new(|| Authority::new("ca"));
 static ACCEPTOR: LazyLock<Acceptor> = LazyLock::new(|| acceptor(&CA, &[Alpn::Http1]));
 static HELLO: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let name = ServerName::try_from("localhost").unwrap();
     let client = Client::of(&CA).alpn(&["http/1.1"]).config();
-    let mut session = rustls::ClientConnection::new(client, name).unwrap();
-    let mut bytes = Vec::new();
-    session.write_tls(&mut bytes).unwrap();
-    bytes
+    hello(&client).1
 });
 
 /// What becomes of these bytes, the first `early` of which somebody else has read, and then the

@@ -1,4 +1,5 @@
 use super::*;
+use wharf_testkit::tls::hostile::hello;
 
 #[tokio::test]
 async fn sessions_are_resumed_also_after_the_certificates_were_replaced() {
@@ -38,10 +39,6 @@ async fn nothing_is_taken_before_the_handshake_ends() {
     config.enable_early_data = true;
     let config = Arc::new(config);
     talk(&acceptor, &config, "localhost").await;
-    let mut session = rustls::ClientConnection::new(
-        Arc::clone(&config),
-        ServerName::try_from("localhost").unwrap(),
-    )
-    .unwrap();
+    let (mut session, _) = hello(&config);
     assert!(session.early_data().is_none());
 }

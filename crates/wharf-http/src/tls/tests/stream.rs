@@ -14,11 +14,10 @@ async fn connected() -> (TlsStream<TcpStream>, client::TlsStream<TcpStream>) {
         .await
         .unwrap();
     let (near, _) = listener.accept().await.unwrap();
-    let connector = tokio_rustls::TlsConnector::from(Client::of(&ca).config());
-    let name = ServerName::try_from("localhost").unwrap();
+    let config = Client::of(&ca).config();
     let (server, client) = tokio::join!(
         acceptor.accept(near, Vec::new()),
-        connector.connect(name, far)
+        connect(&config, "localhost", far)
     );
     (server.unwrap().stream, client.unwrap())
 }
@@ -149,12 +148,11 @@ async fn what_is_asked_of_the_transport_goes_to_the_one_beneath() {
     let (near, far) = duplex(64 * 1024);
     let notes = Arc::default();
     let near = Noted(near, Arc::clone(&notes));
-    let connector = tokio_rustls::TlsConnector::from(Client::of(&ca).config());
-    let name = ServerName::try_from("localhost").unwrap();
+    let config = Client::of(&ca).config();
     let acceptor = acceptor(&ca, &[]);
     let (server, client) = tokio::join!(
         acceptor.accept(near, Vec::new()),
-        connector.connect(name, far)
+        connect(&config, "localhost", far)
     );
     let (server, _client) = (server.unwrap().stream, client.unwrap());
     server.spare_the_living(Duration::from_secs(30));

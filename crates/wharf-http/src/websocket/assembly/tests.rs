@@ -1,22 +1,8 @@
 use proptest::prelude::*;
+use wharf_testkit::websocket::masked;
 
 use super::*;
 use crate::websocket::oracle;
-
-/// A client's frame.
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = [1, 2, 3, 4];
-    let mut frame = vec![first];
-    if payload.len() < 126 {
-        frame.push(0x80 | u8::try_from(payload.len()).unwrap());
-    } else {
-        frame.push(0xfe);
-        frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
-    }
-    frame.extend(mask);
-    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m));
-    frame
-}
 
 fn fed(assembly: &mut Assembly, pieces: &[&[u8]]) -> Result<Vec<Message>, Violation> {
     let mut messages = Vec::new();

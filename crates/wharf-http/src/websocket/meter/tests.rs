@@ -1,4 +1,6 @@
 use proptest::prelude::*;
+use wharf_testkit::websocket::hostile::fragments;
+use wharf_testkit::websocket::masked_with;
 
 use super::*;
 
@@ -11,17 +13,7 @@ const LIMITS: Limits = Limits {
 
 /// A client's frame with a mask of zeros.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let length = payload.len();
-    let mut frame = vec![first];
-    if let Some(length) = u8::try_from(length).ok().filter(|n| *n < 126) {
-        frame.push(0x80 | length);
-    } else {
-        frame.push(0xfe);
-        frame.extend(u16::try_from(length).unwrap().to_be_bytes());
-    }
-    frame.extend([0; 4]);
-    frame.extend(payload);
-    frame
+    masked_with([0; 4], first, payload)
 }
 
 /// What the meter makes of some bytes.
@@ -136,7 +128,6 @@ fn every_limit_bites_where_it_is_passed() {
     assert_eq!(refused(&half.repeat(3)), None);
     let more = [frame(0x02, &[0; 250]), frame(0x80, &[0; 251])].concat();
     assert_eq!(refused(&more), Some(Violation::MessageTooLarge));
-    let fragments = |n: usize| [frame(0x01, b""), frame(0x00, b"").repeat(n - 1)].concat();
     assert_eq!(refused(&fragments(4)), None);
     assert_eq!(refused(&fragments(5)), Some(Violation::TooManyFragments));
 }

@@ -6,11 +6,9 @@ use wharf_pool::config::Count;
 use super::*;
 
 fn call(path: &str, timeout: Option<&str>) -> Request<()> {
-    let mut request = asked(Method::POST, path);
-    let fields = request.headers_mut();
-    fields.insert("content-type", "application/grpc".parse().unwrap());
-    fields.insert("te", "trailers".parse().unwrap());
+    let mut request = wharf_testkit::grpc::asked(path);
     if let Some(timeout) = timeout {
+        let fields = request.headers_mut();
         fields.insert("grpc-timeout", timeout.parse().unwrap());
     }
     request
@@ -144,7 +142,7 @@ async fn a_call_that_finds_its_pool_full_is_told_and_its_connection_leaves() {
     let second = port.client().await;
     let answer = second.ask(call("/", None)).await.unwrap();
     assert_eq!((answer.status.as_u16(), answer.code()), (200, Some("14")));
-    second.ended.await.unwrap().unwrap();
+    second.ended().await.unwrap();
     assert_eq!(port.next_reason().await, CloseReason::Refused);
     assert_eq!(
         (port.active(Protocol::Http2), port.active(Protocol::Grpc)),
@@ -161,7 +159,7 @@ async fn a_listener_for_calls_alone_serves_them_in_its_only_pool() {
     assert_eq!(client.ask(call("/", None)).await.unwrap().code(), Some("0"));
     assert_eq!(port.active(Protocol::Grpc), 1);
     let since = Instant::now();
-    client.ended.await.unwrap().unwrap();
+    client.ended().await.unwrap();
     took(since, 300 * SECOND);
     assert_eq!(port.end_of_only().await, CloseReason::Idle);
 }

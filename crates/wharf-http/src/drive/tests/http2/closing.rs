@@ -1,8 +1,8 @@
 //! The end of a connection: idle, unanswered, old, drained, left.
 
 use wharf_pool::config::Count;
+use wharf_testkit::http2::{ACK, Frame};
 
-use super::raw::ACK;
 use super::*;
 use crate::DrainSettings;
 
@@ -51,7 +51,7 @@ async fn an_idle_client_leaves_when_it_is_told() {
     let client = port.client().await;
     assert_eq!(client.get("/").await.unwrap().status, 200);
     let since = Instant::now();
-    client.ended.await.unwrap().unwrap();
+    client.ended().await.unwrap();
     took(since, 300 * SECOND);
     assert_eq!(port.end_of_only().await, CloseReason::Idle);
 }
@@ -132,7 +132,7 @@ async fn a_connection_that_is_too_old_is_told_before_and_finishes_its_streams() 
             .any(|it| it.stream == stream && it.is(Kind::Data))
     };
     assert!(answered(1) && answered(3), "{frames:?}");
-    let goodbyes: Vec<_> = frames.iter().filter_map(raw::Frame::goodbye).collect();
+    let goodbyes: Vec<_> = frames.iter().filter_map(Frame::goodbye).collect();
     assert_eq!(goodbyes[0], (3, 0));
     drop(peer);
     assert_eq!(port.end_of_only().await, CloseReason::MaxAge);
@@ -168,7 +168,7 @@ async fn after_its_last_request_a_connection_serves_what_it_has_and_ends() {
         assert_eq!(answer.unwrap().status, 200);
     }
     assert!(client.get("/").await.is_err());
-    client.ended.await.unwrap().unwrap();
+    client.ended().await.unwrap();
     assert_eq!(port.pool(Protocol::Http2).metrics().requests, 3);
     assert_eq!(port.end_of_only().await, CloseReason::MaxRequests);
 }
@@ -181,7 +181,7 @@ async fn a_drain_tells_everybody_and_waits_for_what_is_in_flight() {
         let client = port.client().await;
         answers.push(port.tasks.spawn(async move {
             let answer = client.get("/wait/12").await.unwrap();
-            client.ended.await.unwrap().unwrap();
+            client.ended().await.unwrap();
             answer.status
         }));
     }

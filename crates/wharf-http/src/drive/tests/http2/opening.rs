@@ -1,6 +1,7 @@
 //! The beginning of a connection: what is waited for, and what it turns out to speak.
 
-use super::raw::{END_STREAM, GET, PREFACE, block, frame};
+use wharf_testkit::http2::{END_STREAM, GET, PREFACE, block, frame};
+
 use super::*;
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,8 @@
 //! Peers that send and take too slowly, or not at all.
 
 use http::Method;
+use wharf_testkit::http2::END_STREAM;
 
-use super::raw::END_STREAM;
 use super::*;
 
 /// SETTINGS that give each stream so little room.
