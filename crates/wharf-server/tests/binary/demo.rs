@@ -3,7 +3,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
-use crate::wharf::{Wharf, answer, connect};
+use wharf_testkit::http1::blocking::{ask, connect};
+
+use crate::wharf::Wharf;
 
 #[test]
 fn the_demo_prints_where_it_is_and_serves_there_until_interrupted() {
@@ -26,18 +28,15 @@ fn the_demo_prints_where_it_is_and_serves_there_until_interrupted() {
     };
     let (web, admin) = (address("web"), address("admin"));
     let get = |address, path: &str| {
-        let mut stream = connect(address);
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-        )
-        .unwrap();
-        answer(stream)
+        let head = "host: localhost\r\nconnection: close\r\n\r\n";
+        ask(address, &format!("GET {path} HTTP/1.1\r\n{head}"))
     };
     let hello = get(web, "/hello");
-    assert_eq!((hello.status, hello.body.as_str()), (200, "Hello, World!"));
-    assert!(hello.head.contains("content-type: text/plain") && hello.head.contains("length: 13"));
-    assert!(get(admin, "/pools").body.contains("web/http"));
+    assert_eq!((hello.status, hello.text()), (200, "Hello, World!"));
+    let kind = hello.header("content-type").unwrap();
+    assert!(kind.starts_with("text/plain"), "{kind}");
+    assert_eq!(hello.header("content-length"), Some("13"));
+    assert!(get(admin, "/pools").text().contains("web/http"));
     let killed = Command::new("kill")
         .args(["-INT", &child.id().to_string()])
         .status()
@@ -48,16 +47,17 @@ fn the_demo_prints_where_it_is_and_serves_there_until_interrupted() {
 #[test]
 fn every_path_of_the_demo_does_what_its_page_says() {
     let wharf = Wharf::serve("");
-    assert!(wharf.get("/").body.contains("/slow?ms=500"));
-    assert_eq!(wharf.get("/slow?ms=20").body, "waited 20 ms\n");
+    assert!(wharf.get("/").text().contains("/slow?ms=500"));
+    assert_eq!(wharf.get("/slow?ms=20").text(), "waited 20 ms\n");
     assert_eq!(
-        wharf.get("/slow?ms=5&chunks=3").body,
+        wharf.get("/slow?ms=5&chunks=3").text(),
         "chunk 0\nchunk 1\nchunk 2\n"
     );
     assert_eq!(wharf.get("/slow?ms=x").status, 400);
     let bytes = wharf.get("/bytes?n=300000");
-    assert!(bytes.head.contains("content-length: 300000") && bytes.body.len() == 300_000);
-    assert_eq!(wharf.get("/bytes?n=0").body, "");
+    assert_eq!(bytes.header("content-length"), Some("300000"));
+    assert_eq!(bytes.body.len(), 300_000);
+    assert_eq!(wharf.get("/bytes?n=0").text(), "");
     assert_eq!(wharf.get("/bytes").status, 400);
     assert_eq!(wharf.get("/panic").status, 500);
     assert_eq!(wharf.get("/missing").status, 404);
@@ -96,7 +96,7 @@ fn routes_answer_in_their_order() {
          [[route]]\npath = \"/hello\"\napp = \"demo\"",
     );
     let up = wharf.get("/up/x");
-    assert_eq!((up.status, up.body.as_str()), (503, "down"));
+    assert_eq!((up.status, up.text()), (503, "down"));
     assert_eq!(wharf.get("/hello").status, 200);
     assert_eq!(wharf.get("/bytes?n=1").status, 404);
 }

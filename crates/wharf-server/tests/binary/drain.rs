@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
-use crate::wharf::{Wharf, answer, connect, pause};
+use wharf_testkit::http1::blocking::{answer, connect};
+
+use crate::wharf::{Wharf, pause};
 
 fn in_flight(wharf: &Wharf, ms: u32) -> std::net::TcpStream {
     let mut stream = connect(wharf.web);
@@ -19,16 +21,8 @@ fn sigterm_finishes_what_is_in_flight_and_exits_with_0() {
     let stream = in_flight(&wharf, 400);
     wharf.signal("TERM");
     let answer = answer(stream);
-    assert_eq!(
-        (answer.status, answer.body.as_str()),
-        (200, "waited 400 ms\n")
-    );
-    assert!(
-        answer
-            .head
-            .to_ascii_lowercase()
-            .contains("connection: close")
-    );
+    assert_eq!((answer.status, answer.text()), (200, "waited 400 ms\n"));
+    assert!(answer.is_last());
     assert!(wharf.ended().success());
     assert_eq!(wharf.message("drained")["cut"], 0);
 }

@@ -3,7 +3,9 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use crate::wharf::{Folder, Wharf, ask, connect, file};
+use wharf_testkit::http1::blocking::{ask, connect};
+
+use crate::wharf::{Folder, Wharf, file};
 
 #[test]
 fn each_request_is_a_line_and_what_the_peer_sent_is_cut() {

@@ -9,21 +9,23 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use wharf_testkit::Response;
+use wharf_testkit::http1::blocking::{answer, ask, connect};
 
-use crate::wharf::{Answer, Folder, Wharf, ask, connect, file, pause};
+use crate::wharf::{Folder, Wharf, file, pause};
 
 fn write(wharf: &Wharf, more: &str) {
     wharf.folder.file("wharf.toml", file(more));
 }
 
-fn reload(wharf: &Wharf) -> Answer {
+fn reload(wharf: &Wharf) -> Response {
     wharf.admin("POST /reload")
 }
 
 /// The difference that a reload makes.
 fn diff(wharf: &Wharf) -> Vec<Value> {
     let answer = reload(wharf);
-    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["diff"].as_array().unwrap().clone()
 }
 
@@ -77,7 +79,7 @@ fn a_reload_answers_with_what_changed_and_what_that_means() {
         "GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
     )
     .unwrap();
-    assert_eq!(crate::wharf::answer(kept).status, 200);
+    assert_eq!(answer(kept).status, 200);
 }
 
 #[test]
@@ -161,7 +163,7 @@ fn a_bad_file_is_told_with_every_fault_and_the_old_one_goes_on() {
     assert!(
         wharf
             .admin("GET /metrics")
-            .body
+            .text()
             .contains("reloads_total{result=\"rejected\"} ")
     );
     wharf.message("configuration refused: the old one goes on");
@@ -222,7 +224,7 @@ fn a_file_cut_anywhere_leaves_the_process_as_it_was() {
         assert!(
             [200, 422].contains(&answer.status),
             "{length}: {}",
-            answer.body
+            answer.text()
         );
         assert_eq!(wharf.admin("GET /live").status, 200);
     }
@@ -300,7 +302,7 @@ fn listeners_come_and_go_and_the_others_stay() {
         "GET /hello HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
     )
     .unwrap();
-    assert_eq!(crate::wharf::answer(kept).status, 200);
+    assert_eq!(answer(kept).status, 200);
 }
 
 #[test]
@@ -408,8 +410,8 @@ fn routes_and_logs_change_for_open_connections_too() {
         "GET /changed HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
     )
     .unwrap();
-    let answer = crate::wharf::answer(kept);
-    assert_eq!((answer.status, answer.body.as_str()), (202, "new"));
+    let answer = answer(kept);
+    assert_eq!((answer.status, answer.text()), (202, "new"));
     assert_eq!(wharf.access()["target"], "/changed");
 }
 
@@ -432,13 +434,14 @@ fn a_token_is_exchanged_and_never_shown() {
         "GET /health",
         "GET /metrics",
     ] {
-        let shown = with("the second token of all", request).body;
+        let shown = with("the second token of all", request);
+        let shown = shown.text();
         assert!(!shown.contains("token of all"), "{request}: {shown}");
     }
     wharf.folder.file("token", "short");
     let refused = with("the second token of all", "POST /reload");
     assert_eq!(refused.status, 422);
-    assert!(!refused.body.contains("\"short\""), "{}", refused.body);
+    assert!(!refused.text().contains("\"short\""), "{}", refused.text());
     assert_eq!(with("the second token of all", "GET /pools").status, 200);
 }
 
@@ -447,5 +450,5 @@ fn the_demo_has_nothing_to_reload() {
     let folder = Folder::new();
     let wharf = Wharf::spawn(folder, Command::new(env!("CARGO_BIN_EXE_wharf")));
     let refused = reload(&wharf);
-    assert_eq!(refused.status, 409, "{}", refused.body);
+    assert_eq!(refused.status, 409, "{}", refused.text());
 }

@@ -1,8 +1,8 @@
-//! A process under test and a client that hides nothing.
+//! A process under test.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,6 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use wharf_testkit::Response;
+use wharf_testkit::http1::blocking::ask;
 
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -139,7 +141,7 @@ impl Wharf {
     }
 
     /// What the listener answers to `GET path`.
-    pub(crate) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Response {
         ask(
             self.web,
             &format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"),
@@ -147,12 +149,12 @@ impl Wharf {
     }
 
     /// What the admin API answers.
-    pub(crate) fn admin(&self, request: &str) -> Answer {
+    pub(crate) fn admin(&self, request: &str) -> Response {
         self.admin_with(request, "x-wharf-admin: 1\r\n", "")
     }
 
     /// The same with other header lines and a body.
-    pub(crate) fn admin_with(&self, request: &str, headers: &str, body: &str) -> Answer {
+    pub(crate) fn admin_with(&self, request: &str, headers: &str, body: &str) -> Response {
         let host = if headers.contains("host: ") {
             ""
         } else {
@@ -196,66 +198,6 @@ impl Drop for Wharf {
         self.child.kill().ok();
         self.child.wait().ok();
     }
-}
-
-/// An answer, as it came.
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) head: String,
-    pub(crate) body: String,
-}
-
-impl Answer {
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
-    }
-}
-
-/// Sends `request` and reads until the other side closes.
-pub(crate) fn ask(address: SocketAddr, request: &str) -> Answer {
-    let mut stream = connect(address);
-    stream.write_all(request.as_bytes()).unwrap();
-    answer(stream)
-}
-
-pub(crate) fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
-}
-
-/// Reads the whole answer; a chunked body is taken apart.
-pub(crate) fn answer(mut stream: impl Read) -> Answer {
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
-    let text = String::from_utf8_lossy(&bytes);
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no answer: {text:?}"));
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let chunked = head
-        .to_ascii_lowercase()
-        .contains("transfer-encoding: chunked");
-    let body = if chunked {
-        dechunked(body)
-    } else {
-        body.to_owned()
-    };
-    Answer {
-        status,
-        head: head.to_owned(),
-        body,
-    }
-}
-
-fn dechunked(mut body: &str) -> String {
-    let mut whole = String::new();
-    while let Some((size, rest)) = body.split_once("\r\n") {
-        let size = usize::from_str_radix(size, 16).unwrap();
-        whole += &rest[..size];
-        body = rest[size..].trim_start_matches("\r\n");
-    }
-    whole
 }
 
 pub(crate) fn pause(milliseconds: u64) {

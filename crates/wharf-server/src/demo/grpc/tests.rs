@@ -1,19 +1,14 @@
 //! The demo's gRPC over HTTP/2 in memory, beside an application, with tonic's clients.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
-use hyper::body::Incoming;
-use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tonic::body::Body;
-use tonic::codegen::Service;
-use tonic::codegen::http::{Request as HttpRequest, Response as HttpResponse, Uri};
+use tonic::codegen::http::Uri;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -23,6 +18,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use wharf_http::grpc::{Calls, beside};
+use wharf_testkit::grpc::Channel;
 
 use super::*;
 use crate::demo::proto::EchoRequest;
@@ -30,27 +26,10 @@ use crate::demo::proto::echo_client::EchoClient;
 
 /// One connection to the demo. Its tasks go with the last of them.
 struct Demo {
-    channel: Channel,
+    channel: Channel<Body>,
     calls: Calls,
     #[expect(dead_code, reason = "held for its drop")]
     tasks: JoinSet<()>,
-}
-
-#[derive(Clone)]
-struct Channel(SendRequest<Body>);
-
-impl Service<HttpRequest<Body>> for Channel {
-    type Response = HttpResponse<Incoming>;
-    type Error = hyper::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: HttpRequest<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
-    }
 }
 
 impl Demo {
@@ -65,18 +44,15 @@ impl Demo {
         let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         let mut tasks = JoinSet::new();
         tasks.spawn(server.serve_connection(TokioIo::new(far), app).map(drop));
-        let near = TokioIo::new(near);
-        let client = hyper::client::conn::http2::handshake(TokioExecutor::new(), near);
-        let (sender, connection) = client.await.unwrap();
-        tasks.spawn(connection.map(drop));
+        let channel = Channel::over(near).await;
         Self {
-            channel: Channel(sender),
+            channel,
             calls,
             tasks,
         }
     }
 
-    fn echo(&self) -> EchoClient<Channel> {
+    fn echo(&self) -> EchoClient<Channel<Body>> {
         EchoClient::with_origin(self.channel.clone(), origin())
     }
 
