@@ -15,27 +15,31 @@ FINE = {"OK", "NON-STRICT", "INFORMATIONAL"}
 pytestmark = pytest.mark.heavy
 
 
-def assert_passes(address, sections, folder):
-    wanted = sum(CASES[section] for section in sections)
-    url = "ws://%s:%d/ws" % address
-    found = autobahn(url, [f"{section}.*" for section in sections], folder / "autobahn", within=240)
-    assert len(found) == wanted
+def limits(section):
+    """The settings of sessions that differ from the defaults."""
+    return LARGE if section == "9" else {}
+
+
+def assert_passes(address, section, folder):
+    found = autobahn("ws://%s:%d/ws" % address, [f"{section}.*"], folder / "autobahn", within=240)
+    assert len(found) == CASES[section]
     failed = {case: how for case, how in found.items() if not set(how) <= FINE}
     assert not failed
 
 
 @pytest.mark.parametrize("section", CASES)
 def test_every_case_passes(serve, tmp_path, section):
-    pool = LARGE if section == "9" else {}
-    with serve(listener={"protocols": ["http", "websocket"]}, pools={"websocket": pool}, log=QUIET) as server:
-        assert_passes(server.address, [section], tmp_path)
+    pools = {"websocket": limits(section)}
+    with serve(listener={"protocols": ["http", "websocket"]}, pools=pools, log=QUIET) as server:
+        assert_passes(server.address, section, tmp_path)
         ended = server.metrics().by("wharf_connections_closed_total", "reason")
         assert set(ended) <= {"client_closed", "completed", "protocol_error"}, ended
 
 
-def test_every_case_within_the_limits_passes_with_a_handler_of_axums(tmp_path):
-    example = Example("websocket_axum")
+@pytest.mark.parametrize("section", CASES)
+def test_every_case_passes_with_a_handler_of_axums(tmp_path, section):
+    example = Example("websocket_axum", **limits(section))
     if not example.program:
         pytest.skip("the example is not built: cargo build --examples")
     with example:
-        assert_passes(example.address, [section for section in CASES if section != "9"], tmp_path)
+        assert_passes(example.address, section, tmp_path)

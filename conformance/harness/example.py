@@ -8,10 +8,11 @@ from .wait import eventually
 
 
 class Example:
-    """The example of that name, which is told its address; from `with` to the end of it."""
+    """The example of that name, which is told its address and settings; from `with` to the end of it."""
 
-    def __init__(self, name):
+    def __init__(self, name, **settings):
         self.name = name
+        self.settings = [f"{key}={value}" for key, value in settings.items()]
 
     @property
     def program(self):
@@ -22,7 +23,8 @@ class Example:
 
     def __enter__(self):
         self.address = ("127.0.0.1", free_port())
-        self.process = subprocess.Popen([self.program, "%s:%d" % self.address], stdin=subprocess.DEVNULL)
+        command = [self.program, "%s:%d" % self.address, *self.settings]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         assert eventually(self._listens, 5), f"{self.name} does not listen"
         return self
 
