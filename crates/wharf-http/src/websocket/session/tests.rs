@@ -1,3 +1,4 @@
+use wharf_control::Wait;
 use wharf_pool::config::PoolConfig;
 use wharf_pool::{PoolName, Registry, ScopeLimits};
 
