@@ -14,6 +14,7 @@ use std::hint::black_box;
 
 use tokio::time::Instant;
 use wharf_control::Timestamp;
+use wharf_testkit::http2::PREFACE;
 
 use http2::meter::{Limits, Meter};
 
@@ -23,9 +24,6 @@ mod http2 {
     #[cfg(test)]
     mod oracle;
 }
-
-/// What a client's bytes begin with.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Runs of each kind; the median is told.
 const ROUNDS: usize = 9;
@@ -127,10 +125,6 @@ fn opened() -> Meter {
     meter
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, length: u16) -> Vec<u8> {
-    let [high, low] = length.to_be_bytes();
-    let mut frame = vec![0, high, low, kind, flags];
-    frame.extend(stream.to_be_bytes());
-    frame.resize(9 + usize::from(length), 0);
-    frame
+fn frame(kind: u8, flags: u8, stream: u32, length: usize) -> Vec<u8> {
+    wharf_testkit::http2::frame(kind, flags, stream, &vec![0; length])
 }

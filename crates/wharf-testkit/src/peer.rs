@@ -160,19 +160,6 @@ impl Peer {
         (how, self.connected.elapsed())
     }
 
-    /// Reads the next `count` bytes that are no part of a response.
-    pub async fn take(&mut self, count: usize) -> Vec<u8> {
-        let enough = async {
-            while self.received.len() < count {
-                let read = self.stream.read_buf(&mut self.received).await;
-                assert!(matches!(read, Ok(1..)), "{read:?}");
-            }
-        };
-        timeout(SOON, enough).await.expect("the bytes come");
-        let rest = self.received.split_off(count);
-        std::mem::replace(&mut self.received, rest)
-    }
-
     /// What was received and is no part of a response that was read.
     pub fn received(&self) -> &[u8] {
         &self.received

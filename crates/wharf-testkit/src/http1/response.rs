@@ -91,3 +91,27 @@ fn dechunk(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_response_is_taken_when_all_of_it_is_there_and_no_more_of_it() {
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+        let whole = "HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nabc";
+        for (text, status) in [(chunked, 200), (whole, 404)] {
+            for end in 0..text.len() {
+                let mut bytes = text[..end].into();
+                assert_eq!(Response::take(&mut bytes, false), None, "{end}");
+            }
+            let mut bytes = [text, "HTTP/1.1 204"].concat().into_bytes();
+            let response = Response::take(&mut bytes, false).unwrap();
+            assert_eq!((response.status, response.text()), (status, "abc"));
+            assert_eq!(bytes, b"HTTP/1.1 204");
+        }
+        let mut bytes = whole.into();
+        let head = Response::take(&mut bytes, true).unwrap();
+        assert_eq!((head.text(), &bytes[..]), ("", &b"abc"[..]));
+    }
+}

@@ -1,7 +1,7 @@
 //! [`Client`]: an honest client, the `h2` crate's.
 
 use bytes::Bytes;
-use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, SendStream};
 use http::{HeaderMap, Method, Request, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -54,17 +54,7 @@ impl Client {
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        Self::with(io, |_| {}).await
-    }
-
-    /// One with settings of its own.
-    pub async fn with<T>(io: T, change: impl FnOnce(&mut Builder)) -> Self
-    where
-        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        let mut builder = Builder::new();
-        change(&mut builder);
-        let handshake = builder.handshake(io).await;
+        let handshake = h2::client::handshake(io).await;
         let (sender, connection) = handshake.expect("bytes go over");
         let connection = TaskTracker::new().spawn(connection);
         Self { sender, connection }

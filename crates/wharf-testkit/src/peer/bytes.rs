@@ -53,3 +53,29 @@ impl AsyncWrite for Peer {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_received_is_read_first_and_nothing_is_waited_for_in_vain() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = Peer::connect(listener.local_addr().unwrap()).await;
+        let (mut server, _) = listener.accept().await.unwrap();
+        let answer = b"HTTP/1.1 204 No Content\r\n\r\nmore";
+        server.write_all(answer).await.unwrap();
+        assert_eq!(peer.response().await.status, 204);
+        let mut read = [0; 4];
+        peer.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"more");
+        let begun = Instant::now();
+        let error = peer.read(&mut read).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!((SOON..SOON * 2).contains(&begun.elapsed()));
+    }
+}

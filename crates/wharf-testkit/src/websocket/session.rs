@@ -89,3 +89,35 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Session<T> {
         bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::websocket::{BINARY, TEXT, close, hostile};
+
+    #[tokio::test]
+    async fn a_server_is_heard_in_frames_of_any_length() {
+        let (near, mut far) = tokio::io::duplex(1 << 18);
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+        far.write_all(answer).await.unwrap();
+        let mut session = Session::open(near, "/").await;
+        for length in [0, 125, 126, 0xffff, 0x1_0000] {
+            let payload = vec![7; length];
+            let frame = hostile::unmasked(BINARY, &payload);
+            far.write_all(&frame).await.unwrap();
+            assert_eq!(session.hear().await, (BINARY, payload));
+        }
+        far.write_all(b"\x88\x05\x0f\xa0bye").await.unwrap();
+        assert_eq!(session.hear().await, close(4000, "bye"));
+        drop(far);
+        assert!(session.is_over().await);
+    }
+
+    #[test]
+    fn a_client_masks_what_it_says() {
+        assert_eq!(masked(TEXT, b"abcde"), b"\x81\x85\x01\x02\x03\x04````d");
+        let frame = masked(BINARY, &[0; 300]);
+        assert_eq!(frame[..8], [BINARY, 0xfe, 1, 44, 1, 2, 3, 4]);
+        assert!(frame[8..].chunks(4).all(|four| four == [1, 2, 3, 4]));
+    }
+}
