@@ -2,8 +2,8 @@
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
-use wharf_http::pool::events::{EventKind, Subscription};
+use tokio::time::sleep;
+use wharf_http::pool::events::Subscription;
 use wharf_http::pool::{CloseReason, Endpoints, PoolName, Registry, ScopeLimits};
 use wharf_http::{ListenerSetup, Protocol, Running, Server, serve_io};
 use wharf_testkit::Peer;
@@ -12,7 +12,8 @@ use wharf_testkit::http2::{
     Client, END_HEADERS, END_STREAM, GET, Kind, PREFACE, Raw, block, frame,
 };
 
-use crate::support::{app, eventually, millis};
+use crate::app::app;
+use crate::support::{eventually, millis, next_reason};
 
 /// A server of both versions on one port.
 struct Mixed {
@@ -50,15 +51,7 @@ impl Mixed {
     }
 
     async fn next_reason(&mut self) -> CloseReason {
-        let next = async {
-            loop {
-                let event = self.events.next().await.expect("the server lives");
-                if let EventKind::ConnectionRemoved { reason, .. } = event.kind {
-                    return reason;
-                }
-            }
-        };
-        timeout(millis(15_000), next).await.expect("one ends")
+        next_reason(&mut self.events).await
     }
 }
 

@@ -16,7 +16,8 @@ use wharf_http::{DrainSettings, ListenerSetup, Protocol, Running, Server, StartE
 use wharf_testkit::http2::Raw;
 use wharf_testkit::{Closed, Peer};
 
-use crate::support::{Config, app, eventually, millis};
+use crate::app::app;
+use crate::support::{Config, eventually, millis};
 
 fn name(name: &str) -> ListenerName {
     name.parse().expect("it is a name")

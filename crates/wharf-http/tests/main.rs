@@ -1,6 +1,7 @@
 //! What wharf-http promises, tested over real sockets.
 
 mod admission;
+mod app;
 mod deadlines;
 mod drain;
 mod dry_run;

@@ -1,4 +1,5 @@
-//! TLS over real sockets: what ALPN agrees on, and certificates that are replaced under load.
+//! TLS over real sockets: what ALPN agrees on, handshakes that stall, and certificates that are
+//! replaced under load.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,14 +16,16 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_rustls::client::TlsStream;
 use wharf_http::grpc;
-use wharf_http::pool::PoolName;
+use wharf_http::pool::{CloseReason, PoolName};
 use wharf_http::tls::{Alpn, Certificate, Certificates, ClientAuth, UtcTime};
 use wharf_http::{ListenerSetup, Protocol, Running, Server};
+use wharf_testkit::Peer;
 use wharf_testkit::certificates::Authority;
 use wharf_testkit::http2::Client;
-use wharf_testkit::tls;
+use wharf_testkit::tls::{self, hostile::stall};
 
-use crate::support::{app, eventually, millis};
+use crate::app::app;
+use crate::support::{eventually, millis, next_reason};
 
 /// A server with TLS: a router, and a gRPC service beside it.
 struct Secured {
@@ -34,13 +37,23 @@ struct Secured {
 
 impl Secured {
     async fn start() -> Self {
+        Self::with_handshakes_of("10s").await
+    }
+
+    /// One whose clients have so long for their handshakes.
+    async fn with_handshakes_of(limit: &str) -> Self {
         let authority = Authority::new("a CA");
         let certificates = Certificates::new(issued(&authority), Vec::new());
         let name = "test".parse().expect("a name");
         let mut setup = ListenerSetup::new(name, ([127, 0, 0, 1], 0).into())
             .tls(certificates.clone(), ClientAuth::Off);
         for protocol in [Protocol::Https, Protocol::Http2, Protocol::Grpc] {
-            setup = setup.pool(protocol, protocol.defaults());
+            let config = protocol.defaults();
+            let mut patch = config.patch();
+            let set = patch.set("tls_handshake_timeout", &limit.into());
+            set.expect("a key");
+            let (config, _) = config.patched(&patch).expect("it can be used");
+            setup = setup.pool(protocol, config);
         }
         let app = grpc::beside(app(), tower::service_fn(echo));
         let server = Server::builder().listener(setup, app);
@@ -178,6 +191,29 @@ async fn a_router_and_calls_are_served_on_one_port() {
     );
     let report = server.running.drain().await;
     assert_eq!((report.finished, report.cut), (2, 0));
+}
+
+#[tokio::test]
+async fn handshakes_that_stall_end_in_time_and_keep_nobody_waiting() {
+    let server = Secured::with_handshakes_of("2s").await;
+    let mut events = server.running.events().subscribe();
+    let config = server.trusting(&["h2"]);
+    let mut stalled = Vec::new();
+    for _ in 0..20 {
+        let mut peer = Peer::connect(server.address).await;
+        stall(&config, &mut peer).await;
+        stalled.push(peer);
+    }
+    let client = Client::over(server.connect(&["h2"]).await).await;
+    assert_eq!(client.get("/hello").await.expect("an answer").status, 200);
+    for peer in &mut stalled {
+        let (_, took) = peer.closed(millis(6000)).await;
+        assert!(took >= millis(2000), "{took:?}");
+    }
+    for _ in 0..20 {
+        assert_eq!(next_reason(&mut events).await, CloseReason::TlsTimeout);
+    }
+    assert_eq!(client.get("/hello").await.expect("an answer").status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

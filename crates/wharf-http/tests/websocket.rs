@@ -9,7 +9,7 @@ use axum::{Router, routing::any};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use wharf_http::pool::config::PoolConfig;
-use wharf_http::pool::events::{EventKind, Subscription};
+use wharf_http::pool::events::Subscription;
 use wharf_http::pool::{CloseReason, ScopeLimits};
 use wharf_http::{
     HttpSettings, ListenerSetup, Protocol, Running, Server, WebSocketSettings, serve,
@@ -17,7 +17,7 @@ use wharf_http::{
 use wharf_testkit::Peer;
 use wharf_testkit::websocket::{CLOSE, PING, PONG, Session, TEXT, close};
 
-use crate::support::{eventually, millis};
+use crate::support::{eventually, millis, next_reason};
 
 fn app() -> Router {
     Router::new().route("/ws", any(echo))
@@ -60,15 +60,6 @@ async fn open(running: &Running) -> Session<Peer> {
     Session::open(peer, "/ws").await
 }
 
-async fn reason(events: &mut Subscription) -> CloseReason {
-    loop {
-        let event = events.next().await.expect("the server lives");
-        if let EventKind::ConnectionRemoved { reason, .. } = event.kind {
-            return reason;
-        }
-    }
-}
-
 #[tokio::test]
 async fn axums_own_sessions_are_asked_answered_and_counted() {
     let (running, mut events) = start().await;
@@ -91,7 +82,7 @@ async fn axums_own_sessions_are_asked_answered_and_counted() {
     let asked = Instant::now();
     let _ = peer.io.closed(millis(2000)).await;
     assert!((millis(490)..millis(1000)).contains(&asked.elapsed()));
-    assert_eq!(reason(&mut events).await, CloseReason::PongTimeout);
+    assert_eq!(next_reason(&mut events).await, CloseReason::PongTimeout);
     assert_eq!((active(0), active(1)), (0, 0));
 }
 
@@ -121,7 +112,7 @@ async fn a_drain_tells_every_session_and_waits_for_their_answers() {
     assert_eq!((report.finished, report.cut), (20, 0));
     assert!(report.took < millis(3000), "{:?}", report.took);
     for _ in 0..20 {
-        assert_eq!(reason(&mut events).await, CloseReason::Drained);
+        assert_eq!(next_reason(&mut events).await, CloseReason::Drained);
     }
 }
 

@@ -15,8 +15,7 @@ use wharf_testkit::Peer;
 use wharf_testkit::http2::Client;
 use wharf_testkit::websocket::{BINARY, CLOSE, Session, Stream, TEXT, close, connect};
 
-use super::reason;
-use crate::support::{eventually, millis};
+use crate::support::{eventually, millis, next_reason};
 
 fn app() -> Router {
     Router::new()
@@ -112,7 +111,7 @@ async fn one_handler_serves_both_transports() {
         session.say(CLOSE, b"\x0f\xa0bye").await;
         assert_eq!(session.hear().await, close(4000, "bye"));
         let _ = session.io.closed(millis(1000)).await;
-        assert_eq!(reason(&mut events).await, CloseReason::ClientClosed);
+        assert_eq!(next_reason(&mut events).await, CloseReason::ClientClosed);
         stream.say(CLOSE, b"").await;
         assert_eq!(stream.hear().await, Some((CLOSE, b"".to_vec())));
         assert!(stream.is_over().await);
