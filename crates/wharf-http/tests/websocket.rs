@@ -15,7 +15,7 @@ use wharf_http::{
     HttpSettings, ListenerSetup, Protocol, Running, Server, WebSocketSettings, serve,
 };
 use wharf_testkit::Peer;
-use wharf_testkit::websocket::{CLOSE, PING, PONG, Session, TEXT, close};
+use wharf_testkit::websocket::{BINARY, CLOSE, PING, PONG, Session, TEXT, close, hostile};
 
 use crate::support::{eventually, millis, next_reason};
 
@@ -113,6 +113,47 @@ async fn a_drain_tells_every_session_and_waits_for_their_answers() {
     assert!(report.took < millis(3000), "{:?}", report.took);
     for _ in 0..20 {
         assert_eq!(next_reason(&mut events).await, CloseReason::Drained);
+    }
+}
+
+#[tokio::test]
+async fn what_no_honest_client_sends_ends_the_session_with_its_code_and_no_others() {
+    let (running, mut events) = start().await;
+    let mut other = open(&running).await;
+    for (bytes, code, cause) in [
+        (
+            hostile::unmasked(TEXT, b"x"),
+            1002_u16,
+            CloseReason::ProtocolError,
+        ),
+        (
+            hostile::announced(BINARY, 1 << 40),
+            1009,
+            CloseReason::MessageTooLarge,
+        ),
+        (hostile::fragments(1000), 1008, CloseReason::WebSocketAbuse),
+        (
+            hostile::pings(1000, b"?"),
+            1008,
+            CloseReason::WebSocketAbuse,
+        ),
+    ] {
+        let mut peer = open(&running).await;
+        peer.send(&bytes).await;
+        let mut said = peer.hear().await;
+        while said.0 != CLOSE {
+            said = peer.hear().await;
+        }
+        assert_eq!(said.1[..2], code.to_be_bytes(), "{cause}");
+        drop(peer);
+        assert_eq!(next_reason(&mut events).await, cause);
+        other.say(TEXT, b"still here").await;
+        let mut heard = other.hear().await;
+        while heard.0 == PING {
+            other.say(PONG, &heard.1).await;
+            heard = other.hear().await;
+        }
+        assert_eq!(heard, (TEXT, b"still here".to_vec()));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bytes;
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
@@ -21,7 +22,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub struct Peer {
     stream: TcpStream,
     received: Vec<u8>,
-    connected: Instant,
+    /// When it began to connect.
+    begun: Instant,
     /// Until when the read that is under way may last.
     patience: Option<Pin<Box<Sleep>>>,
 }
@@ -39,7 +41,7 @@ pub enum Closed {
 impl Peer {
     /// Connects; each write is sent at once.
     pub async fn connect(to: SocketAddr) -> Self {
-        Self::connected(TcpStream::connect(to).await.expect("the server listens"))
+        Self::connecting(TcpStream::connect(to)).await
     }
 
     /// Connects from `source`, one of the loopback's many addresses.
@@ -48,22 +50,25 @@ impl Peer {
         socket
             .bind((source, 0).into())
             .expect("the address is this machine's");
-        Self::connected(socket.connect(to).await.expect("the server listens"))
+        Self::connecting(socket.connect(to)).await
     }
 
     /// Connects with a receive buffer as small as the kernel gives.
     pub async fn connect_narrow(to: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(2048).expect("a buffer size");
-        Self::connected(socket.connect(to).await.expect("the server listens"))
+        Self::connecting(socket.connect(to)).await
     }
 
-    fn connected(stream: TcpStream) -> Self {
+    async fn connecting(connect: impl Future<Output = io::Result<TcpStream>>) -> Self {
+        // The server may have accepted, and begun to wait, long before we hear of it.
+        let begun = Instant::now();
+        let stream = connect.await.expect("the server listens");
         stream.set_nodelay(true).expect("TCP_NODELAY");
         Self {
             stream,
             received: Vec::new(),
-            connected: Instant::now(),
+            begun,
             patience: None,
         }
     }
@@ -143,7 +148,8 @@ impl Peer {
         self.response().await
     }
 
-    /// Waits for the server to close, at most `within`; returns how, and when after the connect.
+    /// Waits for the server to close, at most `within`; returns how, and how long after we began to
+    /// connect.
     pub async fn closed(&mut self, within: Duration) -> (Closed, Duration) {
         let how = timeout(within, async {
             let mut discarded = vec![0; 65536];
@@ -157,7 +163,7 @@ impl Peer {
         })
         .await
         .expect("the server closes in time");
-        (how, self.connected.elapsed())
+        (how, self.begun.elapsed())
     }
 
     /// What was received and is no part of a response that was read.
