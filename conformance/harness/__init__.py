@@ -2,6 +2,7 @@
 
 from .autobahn import autobahn
 from .browser import Browser
+from .documented import Documented
 from .elsewhere import Elsewhere
 from .events import Events
 from .example import Example
@@ -12,9 +13,10 @@ from .memory_limit import MemoryLimit
 from .metrics import Metrics
 from .node import node, node_command, node_modules
 from .once import once
+from .page import Page
 from .peer import Closed, Peer, Response, get, post
 from .probe import Probe, warm
-from .server import Server, StartFailed, binary, free_port
+from .server import REPOSITORY, Server, StartFailed, binary, free_port
 from .tls import Authority, TlsPeer, serial_of, tls_client
 from .wait import eventually
 from .ws import Ws
@@ -25,14 +27,17 @@ __all__ = [
     "Browser",
     "Closed",
     "Code",
+    "Documented",
     "Elsewhere",
     "Events",
     "Example",
     "H2",
     "MemoryLimit",
     "Metrics",
+    "Page",
     "Peer",
     "Probe",
+    "REPOSITORY",
     "Response",
     "Sampler",
     "Server",
