@@ -58,9 +58,10 @@ def whole(text):
     """A part of a file, with the listener that it is a part of."""
     if "[[listener]]" in text:
         return text
-    tls = re.search(r"^tls = |pools\.https\]", text, re.M)
-    protocols = ["https" if tls else "http", "http2", "grpc", "websocket"]
-    tls = "" if not tls or re.search(r"^tls = ", text, re.M) else "tls = { self_signed = true }\n"
+    given = re.search(r"^tls = ", re.split(r"^\[", text, maxsplit=1, flags=re.M)[0], re.M)
+    secured = given or "pools.https]" in text
+    protocols = ["https" if secured else "http", "http2", "grpc", "websocket"]
+    tls = "tls = { self_signed = true }\n" if secured and not given else ""
     redirects = 'redirect = "https"' in text
     more = '[[listener]]\nname = "tls"\naddress = "127.0.0.1:8443"\nprotocols = ["https"]\n' \
            'tls = { self_signed = true }\n' if redirects else ""

@@ -15,6 +15,7 @@ from .node import node, node_command, node_modules
 from .once import once
 from .page import Page
 from .peer import Closed, Peer, Response, get, post
+from .prometheus import Prometheus
 from .probe import Probe, warm
 from .server import REPOSITORY, Server, StartFailed, binary, free_port
 from .tls import Authority, TlsPeer, serial_of, tls_client
@@ -37,6 +38,7 @@ __all__ = [
     "Page",
     "Peer",
     "Probe",
+    "Prometheus",
     "REPOSITORY",
     "Response",
     "Sampler",
