@@ -195,3 +195,40 @@ def test_every_metric_is_in_its_table_and_nothing_else(tmp_path):
         for name in re.findall(r"`(\w+)`", cells[0]):
             kind = kinds[name.removesuffix("_total") if name not in kinds else name]
             assert name.startswith("process_") or cells[1].startswith(kind), name
+
+
+# The way from elsewhere.
+
+# The options, methods and words of koatty_serve's design, each of which somebody may look for.
+KOATTY = """
+hostname port protocol maxConnections connectionTimeout keepAliveTimeout requestTimeout headersTimeout protocolSpecific
+maxSessionMemory maxHeaderListSize maxReceiveMessageLength maxSendMessageLength keepAliveTime pingInterval pongTimeout
+ConnectionPoolManager addConnection removeConnection getActiveConnectionCount isConnectionHealthy closeAllConnections
+validateConnection cleanupConnection canAcceptConnection updateHealthStatus getHealth getMetrics updateConfig
+ConnectionPoolStatus healthy degraded overloaded unavailable status utilizationRatio activeConnections
+rejectedConnections averageResponseTime errorRate message performance connection_added connection_removed
+connection_timeout connection_error pool_limit_reached health_status_changed ConnectionPoolFactory getOrCreate
+getAllMetrics BaseServer initializeConnectionPool createConnectionPoolManager extractConnectionPoolConfig
+setupConnectionPoolEventListeners
+""".split()
+
+
+@pytest.mark.parametrize("name", ["docs/move-from-koatty.md", "docs/move-from-koatty.zh-CN.md"])
+def test_everything_of_koatty_serve_has_a_row(name):
+    rows = [cells for _, cells in PAGES[name].tables()]
+    words = set(re.findall(r"\w+", " ".join(code for cells in rows for code in re.findall(r"`([^`]+)`", cells[0]))))
+    assert not set(KOATTY) - words
+    # What they become are settings that there are.
+    known = {key for keys in documented().values() for key in keys}
+    options = [cells for heading, cells in PAGES[name].tables() if heading in ("Options", "选项")]
+    told = [key for cells in options for key in re.findall(r"`([a-z0-9_]+)`", cells[1])]
+    assert told and not set(told) - known - {*POOLS, "certificate", "key", "certificates", "client_ca", "client_auth"}
+
+
+def test_both_languages_say_the_same():
+    pages = [PAGES["docs/move-from-koatty.md"], PAGES["docs/move-from-koatty.zh-CN.md"]]
+    english, chinese = ([[re.findall(r"`[^`]+`", cell) for cell in cells[:2]] for _, cells in page.tables()]
+                        for page in pages)
+    flat = lambda rows: [sorted(code for cell in row for code in cell) for row in rows]
+    assert flat(english) == flat(chinese)
+    assert [block.text for block in pages[0].blocks] == [block.text for block in pages[1].blocks]
