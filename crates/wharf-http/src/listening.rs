@@ -30,8 +30,9 @@ pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
     pub(crate) lobby: Lobby,
     pools: Vec<PoolName>,
-    /// The address as it was asked for; `None` if the socket was handed in.
-    asked: Option<SocketAddr>,
+    /// The address as it was asked for; of a socket that was handed in, its own.
+    asked: SocketAddr,
+    exclusive: bool,
     closing: CancellationToken,
     handing_over: CancellationToken,
     accepting: JoinHandle<io::Result<Option<TcpListener>>>,
@@ -94,7 +95,7 @@ impl Listening {
             closing: closing.clone(),
             handing_over: handing_over.clone(),
             tcp: opening.tcp,
-            exclusive: taken.asked.is_some(),
+            exclusive: taken.exclusive,
         };
         let accepting = accept(taken.origin, place, opening.start);
         let accepting = server.drain.acceptors.spawn_on(accepting, &server.runtime);
@@ -108,6 +109,7 @@ impl Listening {
             lobby,
             pools: names,
             asked: taken.asked,
+            exclusive: taken.exclusive,
             closing,
             handing_over,
             accepting,
@@ -116,7 +118,7 @@ impl Listening {
 
     /// The address that was asked for, while the loop runs on it.
     pub(crate) fn stands_at(&self) -> Option<SocketAddr> {
-        self.asked.filter(|_| !self.accepting.is_finished())
+        (!self.accepting.is_finished()).then_some(self.asked)
     }
 
     /// Whether its connections can enter that pool.
@@ -139,11 +141,13 @@ impl Socket {
                 socket,
                 address,
                 asked,
+                exclusive,
             } => {
                 return Some(Taken {
                     origin: Origin::Own(socket),
                     address,
                     asked,
+                    exclusive,
                     left: None,
                 });
             }
@@ -156,6 +160,7 @@ impl Socket {
             origin: Origin::Loop(owner.accepting),
             address: owner.address,
             asked: owner.asked,
+            exclusive: owner.exclusive,
             left: Some(owner.name),
         })
     }
@@ -165,7 +170,8 @@ impl Socket {
 struct Taken {
     origin: Origin,
     address: SocketAddr,
-    asked: Option<SocketAddr>,
+    asked: SocketAddr,
+    exclusive: bool,
     /// Whose it was.
     left: Option<ListenerName>,
 }

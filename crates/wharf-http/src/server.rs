@@ -92,6 +92,16 @@ impl ListenerSetup {
         }
     }
 
+    /// Its socket is this one, which is bound already, and not a new one. A later change that asks for
+    /// the address of the socket keeps it.
+    #[must_use]
+    pub fn socket(self, socket: std::net::TcpListener) -> Self {
+        Self {
+            place: Place::Socket(socket),
+            ..self
+        }
+    }
+
     /// The limits of the listener, over those of its pools and under those of the process.
     #[must_use]
     pub fn limits(self, limits: ScopeLimits) -> Self {

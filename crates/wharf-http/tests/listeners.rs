@@ -251,6 +251,24 @@ async fn a_listener_gets_another_name_and_its_socket_stays() {
 }
 
 #[tokio::test]
+async fn a_socket_that_was_handed_in_stays_with_its_address() {
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    let address = socket.local_addr().expect("it is bound");
+    let first = setup("a", "127.0.0.1:1").socket(socket);
+    let running = Server::builder().listener(first, app()).start().await;
+    let running = running.expect("its socket is there");
+    let mut peer = Peer::connect(address).await;
+    assert!(!peer.get("/hello").await.is_last());
+    let same = running
+        .change()
+        .listener(setup("a", &address.to_string()), app());
+    same.apply().await.expect("it is not bound again");
+    assert!(!peer.get("/hello").await.is_last(), "it stays");
+    let mut newcomer = Peer::connect(address_of(&running, "a")).await;
+    assert_eq!(newcomer.get("/hello").await.status, 200);
+}
+
+#[tokio::test]
 async fn two_listeners_exchange_their_addresses() {
     let running = start().await;
     let (one, two) = (free(), free());

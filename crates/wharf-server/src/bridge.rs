@@ -18,6 +18,7 @@ use crate::give_back;
 use crate::live::{Live, Source, drain_settings, watch};
 use crate::log::tell_closes;
 use crate::progress;
+use crate::service_manager::{ServiceManager, State};
 
 /// The exit code after a second signal: the shell's for an interrupted process.
 const INTERRUPTED: i32 = 130;
@@ -30,7 +31,11 @@ const OVERTIME: Duration = Duration::from_secs(5);
 /// # Errors
 ///
 /// The thread or its runtime could not be made.
-pub(crate) fn start(desk: Arc<Desk>, door: Option<Door>) -> io::Result<()> {
+pub(crate) fn start(
+    desk: Arc<Desk>,
+    door: Option<Door>,
+    manager: ServiceManager,
+) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     // Here and not on the thread: from now on a signal drains.
     let (signals, hang_up) = {
@@ -48,7 +53,7 @@ pub(crate) fn start(desk: Arc<Desk>, door: Option<Door>) -> io::Result<()> {
             tokio::join!(
                 api,
                 signals.obey(&desk),
-                reload_on(hang_up, &desk.live),
+                reload_on(hang_up, &desk.live, &manager),
                 Box::pin(watch(Arc::clone(&desk.live))),
                 tell_closes(desk.registry().events().subscribe()),
                 desk.events.keep(desk.registry().events().subscribe()),
@@ -66,9 +71,11 @@ pub(crate) fn start(desk: Arc<Desk>, door: Option<Door>) -> io::Result<()> {
 }
 
 /// Reloads the configuration with every SIGHUP. What came of it has been told.
-async fn reload_on(mut hang_up: Signal, live: &Live) {
+async fn reload_on(mut hang_up: Signal, live: &Live, manager: &ServiceManager) {
     while hang_up.recv().await.is_some() {
+        manager.tell(State::Reloading);
         live.reload(Source::Sighup).await.ok();
+        manager.tell(State::Ready);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 
 /// A server that limits, times, watches and ends every connection well.
 ///
@@ -56,6 +57,19 @@ pub enum Command {
         /// With https: believe any certificate, as of `tls = { self_signed = true }`.
         #[arg(long, conflicts_with = "ca")]
         insecure: bool,
+    },
+    /// Print the completions of a shell, for where it looks for them.
+    ///
+    /// Bash: `wharf completions bash > /usr/share/bash-completion/completions/wharf`.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Print a manual page: `wharf man | man -l -`.
+    Man {
+        /// The page of this command; without it, that of wharf.
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
     },
 }
 

@@ -7,6 +7,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use crate::cli::Cli;
 use crate::config::{AdminAddress, Config, effective, load};
 use crate::log::Logs;
 use crate::serve::{ServeError, Serving};
@@ -107,6 +112,34 @@ pub fn top(
         },
         Err(invalid) => refused(&format!("wharf: --admin {admin:?}: {invalid}\n")),
     }
+}
+
+/// `wharf completions SHELL`.
+pub fn completions(shell: Shell) -> ExitCode {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "wharf", &mut script);
+    print(&String::from_utf8_lossy(&script));
+    ExitCode::SUCCESS
+}
+
+/// `wharf man [COMMAND]`.
+pub fn man(command: Option<&str>) -> ExitCode {
+    let mut all = Cli::command();
+    // Each command then knows itself as a part of wharf.
+    all.build();
+    let wanted = match command {
+        Some(name) => all.find_subcommand(name).cloned(),
+        None => Some(all),
+    };
+    let Some(wanted) = wanted else {
+        return refused(&"wharf: there is no such command; wharf --help lists them\n");
+    };
+    let title = wanted.get_display_name().unwrap_or("wharf").to_owned();
+    let mut page = Vec::new();
+    // A vector takes everything.
+    Man::new(wanted).title(title).render(&mut page).ok();
+    print(&String::from_utf8_lossy(&page));
+    ExitCode::SUCCESS
 }
 
 fn take_free_ports(config: &mut Config) {

@@ -18,5 +18,7 @@ fn main() -> ExitCode {
             ca,
             insecure,
         }) => commands::top(&admin, token_file, ca, insecure),
+        Some(Command::Completions { shell }) => commands::completions(shell),
+        Some(Command::Man { command }) => commands::man(command.as_deref()),
     }
 }

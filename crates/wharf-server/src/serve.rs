@@ -17,11 +17,13 @@ use wharf_pool::ListenerName;
 use crate::admin::{Desk, Door};
 use crate::config::{AdminAddress, Auto, Config, ServerSettings};
 use crate::event_log::EventLog;
+use crate::handed_in::{HandedIn, HandedInError};
 use crate::live::{Kit, Live, Served, drain_settings};
 use crate::log::Logs;
 use crate::past::Past;
 use crate::process::ProcessFigures;
 use crate::room::Room;
+use crate::service_manager::{ServiceManager, State};
 use crate::{bridge, demo, descriptors, wall_clock};
 
 /// Why the process could not start.
@@ -49,6 +51,9 @@ pub(crate) enum ServeError {
         #[source]
         source: StartError,
     },
+    /// The sockets that a service manager has opened.
+    #[error(transparent)]
+    HandedIn(#[from] HandedInError),
     /// The gRPC services that are built in.
     #[error("cannot make the gRPC services")]
     Services(#[source] tonic_reflection::server::Error),
@@ -63,6 +68,7 @@ pub(crate) struct Serving {
     running: Running,
     logs: Logs,
     stop: watch::Receiver<bool>,
+    manager: ServiceManager,
     /// The listeners that speak TLS.
     secured: Vec<String>,
     #[expect(dead_code, reason = "held for its drop")]
@@ -105,7 +111,10 @@ impl Serving {
             services,
             served,
         };
-        let running = runtime.block_on(start(&config, &logs, &kit))?;
+        // The demo's addresses are its own affair.
+        let handed_in =
+            file.map_or_else(|| Ok(HandedIn::default()), |_| HandedIn::to_this_process());
+        let running = runtime.block_on(start(&config, &logs, &kit, handed_in?))?;
         let following = health.follow(running.registry());
         let exposed = config.admin.is_open() && config.admin.tls.is_none();
         let secured = secured(&config);
@@ -123,7 +132,8 @@ impl Serving {
             started: Instant::now(),
             descriptors,
         };
-        bridge::start(Arc::new(desk), door).map_err(ServeError::Threads)?;
+        let manager = ServiceManager::of_this_process();
+        bridge::start(Arc::new(desk), door, manager.clone()).map_err(ServeError::Threads)?;
         for (listener, address) in running.addresses() {
             tracing::info!(%listener, %address, "listening");
         }
@@ -141,6 +151,7 @@ impl Serving {
             running,
             logs,
             stop: stopped,
+            manager,
             admin,
             secured,
             following,
@@ -163,9 +174,12 @@ impl Serving {
 
     /// Serves until a signal or the admin API says that it is over, and drains.
     pub(crate) fn until_drained(mut self) -> DrainReport {
+        self.runtime.spawn(self.manager.clone().keep_alive());
+        self.manager.tell(State::Ready);
         let report = self.runtime.block_on(async {
             // An error means that the bridge is gone, and with it everybody who could say so.
             self.stop.wait_for(|stopping| *stopping).await.ok();
+            self.manager.tell(State::Stopping);
             self.running.drain().await
         });
         let took_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
@@ -195,7 +209,12 @@ fn secured(config: &Config) -> Vec<String> {
     listeners.map(|it| it.name.to_string()).collect()
 }
 
-async fn start(config: &Config, logs: &Logs, kit: &Kit) -> Result<Running, ServeError> {
+async fn start(
+    config: &Config,
+    logs: &Logs,
+    kit: &Kit,
+    mut handed_in: HandedIn,
+) -> Result<Running, ServeError> {
     let limits = config.limits.scope(&kit.room);
     if let (Some(asked), Some(room)) = (limits.max_connections, kit.room.descriptors)
         && asked > room
@@ -214,10 +233,14 @@ async fn start(config: &Config, logs: &Logs, kit: &Kit) -> Result<Running, Serve
         .observer(logs.access());
     for listener in &config.listeners {
         if let Some(served) = kit.served.get(&listener.name) {
-            let (setup, app) = (served.setup(config, listener), served.app(&kit.services));
+            let (mut setup, app) = (served.setup(config, listener), served.app(&kit.services));
+            if let Some(socket) = handed_in.take(&listener.name, listener.address)? {
+                setup = setup.socket(socket);
+            }
             server = server.listener(setup, app);
         }
     }
+    handed_in.all_taken()?;
     let running = server.start().await;
     let running = running.map_err(|source| failed(config, source))?;
     running.grpc_calls().declare(demo::grpc::METHODS);

@@ -1,11 +1,13 @@
 //! What wharf asks of the kernel and of the C library that no safe crate offers.
 //!
 //! The only crate of the project with unsafe code: one block for sockets here, one in
-//! [`give_back`](fn@give_back) for the allocator.
+//! [`give_back`](fn@give_back) for the allocator, one in [`inherited`](fn@inherited) for descriptors.
 
 mod give_back;
+mod inherited;
 
 pub use give_back::give_back;
+pub use inherited::inherited;
 
 use std::io;
 use std::os::fd::AsFd;

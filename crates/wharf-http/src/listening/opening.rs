@@ -40,7 +40,8 @@ pub(super) enum Socket {
     New {
         socket: TcpListener,
         address: SocketAddr,
-        asked: Option<SocketAddr>,
+        asked: SocketAddr,
+        exclusive: bool,
     },
     /// From the loop of that listener.
     Standing(ListenerName),
@@ -218,8 +219,11 @@ impl Socket {
         tcp: &TcpSettings,
         sockets: &mut Vec<(ListenerName, SocketAddr)>,
     ) -> io::Result<Self> {
-        let (socket, asked) = match place {
-            Place::Socket(socket) => (adopt(socket, tcp)?, None),
+        let (socket, asked, exclusive) = match place {
+            Place::Socket(socket) => {
+                let address = socket.local_addr()?;
+                (adopt(socket, tcp)?, address, false)
+            }
             Place::Address(address) => {
                 // Any free port is as good as another, so nobody else's is taken for it.
                 let at = sockets.iter().position(|(owner, there)| {
@@ -228,13 +232,14 @@ impl Socket {
                 if let Some(at) = at {
                     return Ok(Self::Standing(sockets.swap_remove(at).0));
                 }
-                (bind(address, tcp)?, Some(address))
+                (bind(address, tcp)?, address, true)
             }
         };
         Ok(Self::New {
             address: socket.local_addr()?,
             socket,
             asked,
+            exclusive,
         })
     }
 }
