@@ -12,6 +12,7 @@ from .load import Sampler, connect_many, in_threads
 from .memory_limit import MemoryLimit
 from .metrics import Metrics
 from .node import node, node_command, node_modules
+from .notified import Notified
 from .once import once
 from .page import Page
 from .peer import Closed, Peer, Response, get, post
@@ -35,6 +36,7 @@ __all__ = [
     "H2",
     "MemoryLimit",
     "Metrics",
+    "Notified",
     "Page",
     "Peer",
     "Probe",

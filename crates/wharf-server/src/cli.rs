@@ -9,7 +9,7 @@ use clap_complete::Shell;
 ///
 /// Without a command it serves a demo on loopback addresses: try it, then write a file.
 #[derive(Debug, Parser)]
-#[command(name = "wharf", version, about, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "wharf", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
     /// What to do; without it, the demo.
     #[command(subcommand)]

@@ -58,8 +58,10 @@ impl HandedIn {
         let count = variable("LISTEN_FDS").parse().unwrap_or(0);
         let sockets = wharf_sys::inherited(count).map_err(HandedInError::Descriptors)?;
         let names = variable("LISTEN_FDNAMES");
-        let names = names.split(':').chain(std::iter::repeat("unknown"));
+        let names = names.split(':').chain(std::iter::repeat(""));
         let checked = sockets.into_iter().zip(names).map(|(socket, name)| {
+            // As systemd calls one that has no name.
+            let name = if name.is_empty() { "unknown" } else { name };
             let name = name.to_owned();
             let socket = TcpListener::from(socket);
             let accepts = socket_acceptconn(&socket).unwrap_or(false);
