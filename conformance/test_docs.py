@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness import REPOSITORY, Documented, Page, Server, binary, free_port
+from harness import REPOSITORY, Documented, Page, Server
 
 PAGES = {
     str(path.relative_to(REPOSITORY)): Page(path)

@@ -8,16 +8,16 @@ import sys
 import time
 from urllib.request import urlopen
 
-from .server import REPOSITORY, binary, free_port
+from .server import REPOSITORY, binary, steady_port
 from .tls import Authority
 from .wait import eventually
 
 # The ports that the pages name.
 PORTS = ("8080", "8443", "50051", "9900", "9090", "3000")
 # What starts a server: the demo, or one by a file.
-SERVES = re.compile(r"(?:^|&& )(?:wharf serve|wharf *(?:#|$)|cargo run --release *(?:#|$))", re.M)
+SERVES = re.compile(r"(?:^|&& |\d )(?:wharf serve|wharf *(?:#|$)|cargo run --release *(?:#|$))", re.M)
 # What else does not end by itself.
-LASTS = re.compile(r"curl .*-N |prometheus ")
+LASTS = re.compile(r"curl .*-N |prometheus |systemd-socket-activate ")
 # What builds or tests for minutes: the gate itself does, so here only what is named has to be there.
 LONG = re.compile(r"cargo (\+nightly )?(build|run|test|bench|install|fuzz|deb)\b|(bash )?(\.ci|conformance|bench|fuzz)/")
 
@@ -27,7 +27,7 @@ class Documented:
 
     def __init__(self, folder, file=None):
         self.folder = folder
-        self.ports = {port: str(free_port()) for port in PORTS}
+        self.ports = {port: str(steady_port()) for port in PORTS}
         self.lasting = []
         self._furnish(file)
 
@@ -105,7 +105,7 @@ class Documented:
                                        env=self._environment(), stdout=log, stderr=log,
                                        stdin=subprocess.DEVNULL, start_new_session=True)
         self.lasting.append(process)
-        if SERVES.search(command):
+        if not LASTS.match(command):
             assert eventually(lambda: process.poll() is not None or self._is_ready(), 10), self._told()
             assert process.poll() is None, self._told()
         else:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import random
 import resource
 import socket
 import subprocess
@@ -30,6 +31,19 @@ def free_port(host="127.0.0.1"):
     with socket.socket() as sock:
         sock.bind((host, 0))
         return sock.getsockname()[1]
+
+
+def steady_port(host="127.0.0.1"):
+    """A port that is free now and that no outgoing connection is given: none is taken from below their range."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(min(10_000, lowest - 1_000), lowest)
+        with socket.socket() as sock:
+            try:
+                sock.bind((host, port))
+                return port
+            except OSError:
+                continue
 
 
 class StartFailed(Exception):
