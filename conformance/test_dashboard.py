@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 import pytest
 
-from harness import Peer, Ws, connect_many, cpu_seconds, eventually, get
+from harness import Peer, TlsPeer, Ws, connect_many, cpu_seconds, eventually, get, steady_port
+from harness.tls import client_hello
 
 HERE = Path(__file__).resolve().parent
 CHROMIUM = os.environ.get("CHROMIUM") or "/usr/bin/chromium"
@@ -170,9 +171,19 @@ HOSTILE = [
 
 def test_nothing_that_a_peer_sends_is_ever_markup(serve, play):
     """User agents, paths, server names and close reasons of script, control codes and right-to-left."""
+    tls = ("127.0.0.1", steady_port())
+    more = (f'[[listener]]\nname = "tls"\naddress = "127.0.0.1:{tls[1]}"\nprotocols = ["https"]\n'
+            "tls = { self_signed = true }\n")
     with serve({"max_header_size": "64KiB", "max_target": "60KiB"},
-               listener={"protocols": ["http", "websocket"]}) as server:
-        peers = []
+               listener={"protocols": ["http", "websocket"]}, more=more) as server:
+        # Of server names only those of hosts are ever taken; the longest is on display.
+        longest = ".".join(["x" * 60] * 4)
+        peers = [TlsPeer(tls, name=longest)]
+        assert peers[0].request().status == 200
+        for text in HOSTILE:
+            with Peer(tls) as peer:
+                peer.send(client_hello(text.encode()))
+                peer.closed(2)
         for text in HOSTILE:
             peer = Peer(server.address)
             line = text.replace("\x1b", "").replace("\x07", "")
@@ -192,6 +203,7 @@ def test_nothing_that_a_peer_sends_is_ever_markup(serve, play):
             assert held is not None
         assert seen["owned"] is None and seen["foreign"] == 0 and "wharf" in seen["title"]
         everything = "\n".join(seen["clients"] + seen["details"] + seen["events"])
+        assert longest in everything
         assert "<script>window.owned=1</script>" in everything, "it is not even shown"
         for mark in "\x1b\x07\u202e\u2066":
             assert mark not in everything

@@ -3,6 +3,7 @@
 import datetime
 import ipaddress
 import ssl
+import struct
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -80,6 +81,25 @@ def tls_client(alpn=(), trust=None, version=None, identity=None):
     if identity:
         context.load_cert_chain(*identity)
     return context
+
+
+def client_hello(name):
+    """A ClientHello of TLS 1.3 that asks for a server of that name, in as many records as it takes."""
+    def vector(content, size):
+        return len(content).to_bytes(size, "big") + content
+
+    def extension(kind, content):
+        return struct.pack("!H", kind) + vector(content, 2)
+
+    shown = name[:65_000]
+    extensions = extension(0, vector(b"\0" + vector(shown, 2), 2))
+    extensions += extension(43, vector(b"\x03\x04", 1)) + extension(13, vector(b"\x04\x03\x08\x04", 2))
+    extensions += extension(10, vector(b"\0\x1d", 2)) + extension(51, vector(b"\0\x1d" + vector(b"\x09" * 32, 2), 2))
+    body = b"\x03\x03" + b"\x07" * 32 + vector(b"", 1) + vector(b"\x13\x01\x13\x02", 2) + vector(b"\0", 1)
+    body += vector(extensions[:65_535], 2)
+    message = b"\x01" + vector(body, 3)
+    parts = [message[at:at + 16_000] for at in range(0, len(message), 16_000)]
+    return b"".join(b"\x16\x03\x01" + vector(part, 2) for part in parts)
 
 
 class TlsPeer(Peer):

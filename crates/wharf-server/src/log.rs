@@ -12,8 +12,8 @@ mod look;
 mod sink;
 
 pub(crate) use closes::tell_closes;
-pub(crate) use line::Escaped;
 use line::Style;
+pub(crate) use line::{Escaped, is_unsafe};
 
 use std::fs::File;
 use std::io::{self, Write};
