@@ -232,3 +232,23 @@ def test_both_languages_say_the_same():
     flat = lambda rows: [sorted(code for cell in row for code in cell) for row in rows]
     assert flat(english) == flat(chinese)
     assert [block.text for block in pages[0].blocks] == [block.text for block in pages[1].blocks]
+
+
+# Rust.
+
+
+def code(text):
+    """Rust without its comments, its imports and its layout."""
+    lines = (line for line in text.splitlines() if not line.startswith("use "))
+    return "".join(re.sub(r"//.*", "", line) for line in lines).replace(" ", "")
+
+
+COMPILED = [code(path.read_text()) for folder in ("examples", "tests")
+            for path in REPOSITORY.glob(f"crates/*/{folder}/**/*.rs")]
+
+
+@pytest.mark.parametrize("block", blocks("rust"))
+def test_rust_that_is_shown_is_part_of_what_is_compiled(block):
+    if any(code(block.text) in compiled for compiled in COMPILED):
+        return
+    raise AssertionError(f"{block}: in no example and no test: tests/pages.rs of a crate is the place for it")
