@@ -56,7 +56,7 @@ def test_what_is_exported_passes_promtools_linter(serve):
         # The text format of Prometheus names a counter with its _total, OpenMetrics without: the linter
         # knows only the first.
         lines = [line for line in ran.stderr.decode().splitlines() if "_total" not in line]
-        assert not [line for line in lines if "error" in line], lines
+        assert not lines
 
 
 def test_the_dashboard_is_drawn_without_overlaps():

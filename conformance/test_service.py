@@ -7,7 +7,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
@@ -301,6 +303,10 @@ def test_the_image_is_made_of_what_is_there():
     kept = re.findall(r"^!(\S+)", (DEPLOY / "docker/Dockerfile.dockerignore").read_text(), re.M)
     assert all((REPOSITORY / path).exists() for path in kept)
     assert '"serve", "--config", "/etc/wharf/wharf.toml"' in text
+    hadolint = Path(sys.executable).parent / "hadolint"
+    ran = subprocess.run([hadolint, DEPLOY / "docker/Dockerfile"], capture_output=True, text=True, timeout=60,
+                         check=False)
+    assert ran.returncode == 0, ran.stdout
 
 
 # The command line's own papers.
