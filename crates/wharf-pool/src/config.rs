@@ -160,6 +160,7 @@ impl<S: Settings> PoolConfig<S> {
     /// Every key with its value, in the order of declaration.
     pub fn values(&self) -> Vec<(Key, Value)> {
         let mut values = self.common.values();
+        values.retain(|(key, _)| S::has_common(key.name));
         values.extend(self.protocol.values());
         values
     }
@@ -182,7 +183,12 @@ impl<S: Settings> PoolPatch<S> {
     ///
     /// [`SetError`] if this pool has no such key or the key does not take the value.
     pub fn set(&mut self, key: &str, value: &Value) -> Result<(), SetError> {
-        match self.common.set(key, value) {
+        let common = if S::has_common(key) {
+            self.common.set(key, value)
+        } else {
+            Err(SetError::unknown(key))
+        };
+        match common {
             Err(SetError::UnknownKey { .. }) => self.protocol.set(key, value),
             done => done,
         }
@@ -192,6 +198,7 @@ impl<S: Settings> PoolPatch<S> {
     /// The keys that the pool has.
     pub fn keys(&self) -> Vec<Key> {
         let common = self.common.keys().iter();
+        let common = common.filter(|key| S::has_common(key.name));
         common.chain(self.protocol.keys()).copied().collect()
     }
 }

@@ -98,6 +98,8 @@ reasons! {
         Refused = "refused",
         /// The application failed in the middle of a response body.
         ApplicationError = "application_error",
+        /// Of a connection to an upstream: whoever had asked gave the answer up before its end.
+        Abandoned = "abandoned",
     }
 }
 

@@ -20,6 +20,13 @@ pub trait Settings: Clone + Default + PartialEq + fmt::Debug + Send + Sync + 'st
     /// Applies `patch`, unchecked.
     fn apply(&mut self, patch: &Self::Patch);
 
+    /// Whether pools with these settings have this one of the settings that every pool has: a rate
+    /// of accepts means nothing where nothing is accepted.
+    fn has_common(key: &str) -> bool {
+        let _ = key;
+        true
+    }
+
     /// What is wrong with the values as a whole, beyond what each type checks by itself.
     fn problems(&self) -> Vec<SetError> {
         Vec::new()
@@ -219,7 +226,8 @@ impl Patch for () {
 /// Declares a group of settings and the patch that changes it.
 ///
 /// Each line is `key: Type = default, Applies;` under its documentation; the type is a
-/// [`Setting`](crate::config::Setting).
+/// [`Setting`](crate::config::Setting). After the table, `, common: KEYS` names the settings of every
+/// pool that pools with this group have; without it they have all.
 #[macro_export]
 macro_rules! settings {
     (
@@ -227,6 +235,7 @@ macro_rules! settings {
         $vis:vis struct $name:ident, $patch:ident {
             $($(#[doc = $doc:literal])+ $key:ident: $type:ty = $default:expr, $applies:ident;)+
         }
+        $(, common: $common:expr)?
     ) => {
         $(#[$outer])*
         #[derive(Clone, Debug, PartialEq)]
@@ -275,6 +284,10 @@ macro_rules! settings {
                     self.$key = value.clone();
                 })+
             }
+
+            $(fn has_common(key: &str) -> bool {
+                $common.contains(&key)
+            })?
         }
 
         impl $crate::config::Patch for $patch {

@@ -1,0 +1,72 @@
+//! [`UpstreamConnection`]: what a pool knows of a connection to an endpoint.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use tokio_util::sync::CancellationToken;
+use wharf_pool::{CloseReason, Command, Connection, Control};
+
+use crate::address::EndpointAddress;
+use crate::settings::PoolSettings;
+
+/// The protocol's side of a connection to an endpoint.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UpstreamConnection {
+    endpoint: EndpointAddress,
+    /// Whether its last answer was read to the end while the codec was not ready for another request.
+    returning: AtomicBool,
+    /// How many requests at once its endpoint allows, on HTTP/2.
+    max_streams: AtomicU32,
+    /// Told when its socket is closed, whoever owned it.
+    pub(crate) gone: CancellationToken,
+}
+
+impl UpstreamConnection {
+    pub(crate) fn new(endpoint: EndpointAddress) -> Self {
+        Self {
+            endpoint,
+            returning: AtomicBool::new(false),
+            max_streams: AtomicU32::new(u32::MAX),
+            gone: CancellationToken::new(),
+        }
+    }
+
+    /// Where it leads.
+    pub const fn endpoint(&self) -> &EndpointAddress {
+        &self.endpoint
+    }
+
+    pub(crate) fn set_max_streams(&self, most: u32) {
+        self.max_streams.store(most, Ordering::Relaxed);
+    }
+
+    pub(crate) fn max_streams(&self) -> u32 {
+        self.max_streams.load(Ordering::Relaxed)
+    }
+
+    /// Sequentially consistent: the driver makes the codec ready and then looks here, the release
+    /// writes here and then looks whether the codec is ready; one of the two must see the other.
+    pub(crate) fn set_returning(&self, returning: bool) {
+        self.returning.store(returning, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_returning(&self) -> bool {
+        self.returning.load(Ordering::SeqCst)
+    }
+}
+
+impl Connection for UpstreamConnection {
+    type Settings = PoolSettings;
+
+    /// Two buffers of 8 KiB and the state of the codec, as for a connection of HTTP/1 that is served.
+    fn memory(_: &PoolSettings) -> u64 {
+        19_000
+    }
+
+    fn begin_close(&self, control: &Control, reason: CloseReason) {
+        // Asking a connection that has been told to end changes nothing.
+        if !matches!(control.command(), Some(Command::Abort(_))) {
+            control.finish(reason);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! [`Context`]: what all endpoints of one upstream share.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wharf_control::Random;
+use wharf_control::upstream::EjectionBudget;
+use wharf_pool::Pool;
+use wharf_pool::config::PoolConfig;
+
+use crate::clock::Clock;
+use crate::connect::Connector;
+use crate::connection::UpstreamConnection;
+use crate::settings::PoolSettings;
+
+/// What all endpoints of one upstream share. It knows none of them.
+pub(crate) struct Context {
+    pub(crate) pool: Pool<UpstreamConnection>,
+    pub(crate) clock: Clock,
+    pub(crate) connector: Connector,
+    /// Every task of the upstream: connections, attempts, checks.
+    pub(crate) tasks: TaskTracker,
+    /// Told when the upstream takes no more requests.
+    pub(crate) closing: CancellationToken,
+    /// Told when none is in flight any more.
+    pub(crate) closed: CancellationToken,
+    budget: Mutex<EjectionBudget>,
+    seed: u64,
+    drawn: AtomicU64,
+}
+
+impl Context {
+    pub(crate) fn new(pool: Pool<UpstreamConnection>, connector: Connector, seed: u64) -> Self {
+        Self {
+            pool,
+            clock: Clock::start(),
+            connector,
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            closed: CancellationToken::new(),
+            budget: Mutex::new(EjectionBudget::new(0)),
+            seed,
+            drawn: AtomicU64::new(0),
+        }
+    }
+
+    /// The settings in force.
+    pub(crate) fn config(&self) -> Arc<PoolConfig<PoolSettings>> {
+        self.pool.config()
+    }
+
+    /// Runs a task that the upstream waits for when it is closed.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.tasks.spawn(task));
+    }
+
+    /// How many endpoints may be left alone at the same time, and are.
+    pub(crate) fn budget(&self) -> MutexGuard<'_, EjectionBudget> {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Random numbers for one decision. No two decisions have the same, and none waits for another.
+    pub(crate) fn random(&self) -> Random {
+        let nth = self.drawn.fetch_add(1, Ordering::Relaxed);
+        let mut random = Random::new(self.seed.wrapping_add(nth.rotate_left(32)));
+        Random::new(random.next_u64())
+    }
+}

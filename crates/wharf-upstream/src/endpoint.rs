@@ -1,0 +1,169 @@
+//! [`Endpoint`]: one server, the connections to it, and what is known of how well it does.
+
+mod attempt;
+mod codec;
+mod lease;
+mod ledger;
+mod presence;
+mod standing;
+
+pub(crate) use attempt::Attempt;
+pub(crate) use codec::{Sender, Sent};
+pub(crate) use lease::{Lease, LeaseError, Patience};
+pub(crate) use presence::Presence;
+pub(crate) use standing::{Answer, Standing};
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wharf_control::upstream::PoolUse;
+use wharf_pool::ConnId;
+
+use crate::address::EndpointAddress;
+use crate::context::Context;
+use ledger::{Ledger, Turn};
+
+/// One server that requests are sent to. All workers share it: what one of them has learnt of it all know.
+pub(crate) struct Endpoint {
+    pub(crate) address: EndpointAddress,
+    /// Its share, beside the others' weights.
+    pub(crate) weight: u32,
+    pub(crate) context: Arc<Context>,
+    ledger: Mutex<Ledger>,
+    standing: Mutex<Standing>,
+    /// Requests that were given to it and have not ended, those that wait for a connection included.
+    load: AtomicU32,
+}
+
+impl Endpoint {
+    pub(crate) fn new(address: EndpointAddress, weight: u32, context: &Arc<Context>) -> Arc<Self> {
+        let now = context.clock.now();
+        let settings = context.config();
+        let seed = context.random().next_u64();
+        Arc::new(Self {
+            ledger: Mutex::new(Ledger::new(address.scheme(), &settings, seed, now)),
+            standing: Mutex::new(Standing::new(now)),
+            address,
+            weight,
+            context: Arc::clone(context),
+            load: AtomicU32::new(0),
+        })
+    }
+
+    /// Its connections. Nothing of anybody else's runs under the lock, and nothing is dropped.
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How well it does. Taken before the budget of ejections, never with the ledger.
+    pub(crate) fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Requests that were given to it and have not ended.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has a connection.
+    pub(crate) fn is_warm(&self) -> bool {
+        let usage = self.usage();
+        usage.in_use + usage.idle > 0
+    }
+
+    /// What its connections are doing.
+    pub(crate) fn usage(&self) -> PoolUse {
+        self.ledger().usage()
+    }
+
+    /// Lets whoever is next have what is free, then begins the connections that are missing. To be called
+    /// after every change.
+    pub(crate) fn settle(self: &Arc<Self>) {
+        loop {
+            // The guard ends with this statement: whoever is told may run at once.
+            let turn = self.ledger().turn(self.context.clock.now());
+            let Some(Turn { waiter, granted }) = turn else {
+                break;
+            };
+            let granted = granted.map(|loan| Lease::new(Arc::clone(self), loan));
+            // One that is gone has left what it was given here, and a lease that is dropped is given back.
+            drop(waiter.send(granted));
+        }
+        self.grow();
+    }
+
+    /// Begins the connections that are missing.
+    pub(crate) fn grow(self: &Arc<Self>) {
+        if self.context.closing.is_cancelled() {
+            return;
+        }
+        let settings = self.context.config();
+        let attempts = self.ledger().grow(&settings, self.context.clock.now());
+        for _ in 0..attempts {
+            Attempt::begin(Arc::clone(self));
+        }
+    }
+
+    /// Takes a connection out of use; who uses it goes on.
+    pub(crate) fn retire(&self, id: ConnId) {
+        let gone = self.ledger().retire(id);
+        drop(gone);
+    }
+
+    /// Takes a connection out of use if nobody uses it; returns whether it was.
+    pub(crate) fn retire_idle(&self, id: ConnId) -> bool {
+        let gone = self.ledger().retire_idle(id);
+        gone.is_some()
+    }
+
+    /// It is no longer one of the upstream's: nothing is begun any more, what is in flight ends.
+    pub(crate) fn leave(&self) {
+        let gone = self.ledger().leave();
+        drop(gone);
+        let now = self.context.clock.now();
+        let mut standing = self.standing();
+        standing.reinstate(&mut self.context.budget(), now);
+    }
+
+    /// Takes out of use all connections that nobody uses.
+    pub(crate) fn retire_all_idle(&self) {
+        let gone = self.ledger().retire_all_idle();
+        drop(gone);
+    }
+
+    /// The codec of a connection whose answer was read to its end has perhaps become ready.
+    pub(crate) fn returned(self: &Arc<Self>, id: ConnId) {
+        if self.ledger().returned(id) {
+            self.settle();
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request that was given to an endpoint, until the last byte of its answer.
+pub(crate) struct Load(Arc<Endpoint>);
+
+impl Load {
+    pub(crate) fn on(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.load.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(endpoint))
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.0.load.fetch_sub(1, Ordering::Relaxed);
+    }
+}

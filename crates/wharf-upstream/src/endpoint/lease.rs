@@ -1,0 +1,166 @@
+//! [`Lease`]: the right to one request on one connection.
+
+use std::sync::Arc;
+
+use http::Request;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+use wharf_control::upstream::{NoPlace, Ticket, longest_wait};
+use wharf_pool::{CloseReason, ConnId, ConnectionHandle};
+
+use super::Endpoint;
+use super::codec::Sent;
+use super::ledger::Loan;
+use crate::body::SendBody;
+use crate::connect::{ConnectError, Version};
+use crate::connection::UpstreamConnection;
+
+/// The right to one request on one connection; given back when it is dropped.
+pub(crate) struct Lease {
+    endpoint: Arc<Endpoint>,
+    id: ConnId,
+    pub(crate) handle: ConnectionHandle<UpstreamConnection>,
+    /// Whether the answer was read to its end.
+    whole: bool,
+}
+
+/// Why there is none.
+#[derive(Clone, Debug)]
+pub(crate) enum LeaseError {
+    /// No connection could be made.
+    Connect(ConnectError),
+    /// As many wait as may.
+    Full,
+    /// None came free in time.
+    Timeout,
+    /// The queue stands, and this one had waited too long.
+    Shed,
+}
+
+/// How long somebody waits for a connection, and before whom.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) importance: u8,
+    /// When the answer is due.
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Lease {
+    pub(super) fn new(endpoint: Arc<Endpoint>, loan: Loan) -> Self {
+        Self {
+            endpoint,
+            id: loan.id,
+            handle: loan.handle,
+            whole: false,
+        }
+    }
+
+    /// Gives the codec the request.
+    pub(crate) fn send(&self, request: Request<SendBody>) -> Result<Sent, Box<Request<SendBody>>> {
+        match self.endpoint.ledger().sender(self.id) {
+            Some(sender) => sender.send(request),
+            None => Err(Box::new(request)),
+        }
+    }
+
+    /// Whether the connection has carried a request before.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.handle.requests() > 0
+    }
+
+    /// The version that the connection speaks; `None` if it takes no more requests.
+    pub(crate) fn version(&self) -> Option<Version> {
+        self.endpoint
+            .ledger()
+            .sender(self.id)
+            .and_then(|sender| sender.version())
+    }
+
+    /// The answer was read to its end. What cannot be used again for another reason is taken out of use.
+    pub(crate) fn complete(mut self) {
+        self.whole = true;
+        let most = self.endpoint.context.config().common.max_requests;
+        if most.is_some_and(|most| self.handle.requests() >= u64::from(most.get())) {
+            self.handle.begin_close(CloseReason::MaxRequests);
+            self.endpoint.retire(self.id);
+        }
+    }
+
+    /// Notes for which reason the connection ends, if it carries only this request.
+    pub(crate) fn conclude(&self, reason: CloseReason) {
+        if self.version() == Some(Version::Http1) {
+            self.handle.conclude(reason);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.whole {
+            self.conclude(CloseReason::Abandoned);
+        }
+        self.endpoint.ledger().give_back(self.id);
+        self.endpoint.settle();
+    }
+}
+
+impl Endpoint {
+    /// A request on a connection, at once or after a wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it holds no place in the queue; a connection that was granted meanwhile goes to the next.
+    pub(crate) async fn lease(self: &Arc<Self>, patience: Patience) -> Result<Lease, LeaseError> {
+        let (answer, granted) = oneshot::channel();
+        let now = self.context.clock.now();
+        let settings = self.context.config();
+        let until = now.after(settings.protocol.wait_timeout);
+        let due = patience.deadline.map(|due| self.context.clock.at(due));
+        let until = due.map_or(until, |due| until.min(longest_wait(due, now)));
+        let place = {
+            let mut ledger = self.ledger();
+            if let Some(loan) = ledger.take() {
+                drop(ledger);
+                let lease = Lease::new(Arc::clone(self), loan);
+                self.grow();
+                return Ok(lease);
+            }
+            ledger.waiters.join(patience.importance, until, answer, now)
+        };
+        let (ticket, displaced) = place.map_err(|NoPlace(_)| LeaseError::Full)?;
+        if let Some(displaced) = displaced {
+            // One that is gone does not need to hear it.
+            drop(displaced.send(Err(LeaseError::Full)));
+        }
+        let _place = Place {
+            endpoint: self,
+            ticket,
+        };
+        self.settle();
+        wait(granted, self.context.clock.instant(until)).await
+    }
+}
+
+async fn wait(
+    granted: oneshot::Receiver<Result<Lease, LeaseError>>,
+    until: Instant,
+) -> Result<Lease, LeaseError> {
+    match timeout_at(until, granted).await {
+        Ok(Ok(granted)) => granted,
+        // Nobody drops a waiter without a word.
+        Ok(Err(_)) | Err(_) => Err(LeaseError::Timeout),
+    }
+}
+
+/// A place in the queue, left when it is dropped.
+struct Place<'a> {
+    endpoint: &'a Arc<Endpoint>,
+    ticket: Ticket,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let left = self.endpoint.ledger().waiters.leave(self.ticket);
+        drop(left);
+    }
+}

@@ -1,0 +1,42 @@
+//! [`Presence`]: an open socket, as its endpoint counts it.
+
+use std::sync::Arc;
+
+use tokio_util::sync::DropGuard;
+use wharf_pool::{ConnId, ConnectionHandle};
+
+use super::Endpoint;
+use crate::connection::UpstreamConnection;
+
+/// An open socket. Whoever owns the bytes owns it; its drop is the one event, and lets the next connection be made.
+pub(crate) struct Presence {
+    endpoint: Arc<Endpoint>,
+    id: ConnId,
+    /// Tells those who wait for it, where somebody else owns the bytes.
+    _gone: DropGuard,
+}
+
+impl Presence {
+    pub(crate) fn new(
+        endpoint: Arc<Endpoint>,
+        handle: &ConnectionHandle<UpstreamConnection>,
+    ) -> Self {
+        endpoint.ledger().opened();
+        Self {
+            endpoint,
+            id: handle.id(),
+            _gone: handle.connection().gone.clone().drop_guard(),
+        }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let left = self.endpoint.ledger().closed(self.id);
+        // One that never came into use is its attempt's to tell, or a failure would begin the next attempt.
+        if left.is_some() {
+            drop(left);
+            self.endpoint.settle();
+        }
+    }
+}

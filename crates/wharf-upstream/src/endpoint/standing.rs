@@ -1,0 +1,117 @@
+//! [`Standing`]: how well an endpoint does, from all answers to all workers.
+
+use std::time::Duration;
+
+use wharf_control::Timestamp;
+use wharf_control::upstream::{
+    Admission, EjectionBudget, LATENCY_UNKNOWN, Outcome, Outlier, OutlierSettings, PeakEwma,
+    PhantomLoad, Returned, SlowStart, latency_cost, request_cost,
+};
+
+use super::Endpoint;
+
+/// What is known of how well an endpoint does.
+pub(crate) struct Standing {
+    latency: PeakEwma,
+    phantom: PhantomLoad,
+    outlier: Outlier,
+    slow_start: SlowStart,
+    pub(crate) failures: u64,
+}
+
+/// What came of a request, as far as the endpoint is to blame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It answered after this long.
+    Good(Duration),
+    /// It said that it failed, or nothing.
+    Failed { retry_after: Option<Duration> },
+    /// It asked to be spared.
+    Throttled { retry_after: Option<Duration> },
+}
+
+impl Standing {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self {
+            latency: PeakEwma::new(LATENCY_UNKNOWN, now),
+            phantom: PhantomLoad::new(),
+            outlier: Outlier::new(OutlierSettings::default(), now),
+            slow_start: SlowStart::warm(SlowStart::WINDOW),
+            failures: 0,
+        }
+    }
+
+    /// What it may be given.
+    pub(crate) fn admission(&self, now: Timestamp) -> Admission {
+        self.outlier.admission(now)
+    }
+
+    /// Forgets what was held against it.
+    pub(crate) fn reinstate(&mut self, budget: &mut EjectionBudget, now: Timestamp) {
+        self.outlier.reinstate(budget, now);
+    }
+
+    /// Takes the one probe that a returning endpoint gets.
+    pub(crate) fn begin_probe(&mut self, now: Timestamp) -> bool {
+        self.outlier.begin_probe(now)
+    }
+
+    /// What asking it costs, by latency.
+    pub(crate) fn latency_cost(&self, in_flight: u32, weight: u32, now: Timestamp) -> f64 {
+        let weight = f64::from(weight) * self.slow_start.share(now);
+        latency_cost(&self.latency, in_flight, weight, now)
+    }
+
+    /// What asking it costs, by requests in flight.
+    pub(crate) fn request_cost(&self, in_flight: u32, weight: u32, now: Timestamp) -> f64 {
+        let weight = f64::from(weight) * self.slow_start.share(now);
+        request_cost(in_flight, self.phantom.requests(now), weight)
+    }
+
+    /// How long it takes to answer.
+    pub(crate) fn latency(&self, now: Timestamp) -> Duration {
+        self.latency.latency(now)
+    }
+}
+
+impl Endpoint {
+    /// Notes what came of a request.
+    pub(crate) fn note(&self, answer: Answer) {
+        let now = self.context.clock.now();
+        let mut standing = self.standing();
+        let outcome = match answer {
+            Answer::Good(took) => {
+                standing.latency.on_answer(took, now);
+                Outcome::Success
+            }
+            Answer::Failed { retry_after } | Answer::Throttled { retry_after } => {
+                standing.latency.on_failure(retry_after, now);
+                standing.phantom.on_failure(now);
+                standing.failures += 1;
+                match answer {
+                    Answer::Throttled { .. } => Outcome::Throttled,
+                    Answer::Good(_) | Answer::Failed { .. } => Outcome::Failure,
+                }
+            }
+        };
+        let mut random = self.context.random();
+        let mut budget = self.context.budget();
+        let returned = standing
+            .outlier
+            .record(outcome, &mut budget, &mut random, now);
+        drop(budget);
+        match returned {
+            Returned::Unchanged => {}
+            Returned::Ejected(ejection) => {
+                let cause = ejection.cause;
+                drop(standing);
+                tracing::info!(endpoint = %self.address, ?cause, "endpoint left alone");
+            }
+            Returned::Back => {
+                standing.slow_start.begin(now);
+                drop(standing);
+                tracing::info!(endpoint = %self.address, "endpoint serves again");
+            }
+        }
+    }
+}

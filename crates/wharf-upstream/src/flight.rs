@@ -1,0 +1,123 @@
+//! [`Flight`]: one request, from the codec to the last byte of its answer.
+
+use http::{HeaderMap, Response, StatusCode};
+use tokio::time::Instant;
+use wharf_pool::{CloseReason, Outcome, RequestGuard};
+
+use crate::connection::UpstreamConnection;
+use crate::endpoint::{Answer, Lease, Load};
+use crate::error::SendError;
+use crate::verdict::Verdict;
+
+/// One request in flight. It belongs into the body of the answer, and holds all that ends with it: its
+/// place in the pool's count, the connection's lease, the endpoint's load.
+pub(crate) struct Flight {
+    request: RequestGuard<UpstreamConnection>,
+    begun: Instant,
+    verdict: Verdict,
+    tunnel: bool,
+    lease: Lease,
+    load: Load,
+}
+
+impl Flight {
+    /// A request is about to be given to the codec.
+    pub(crate) fn begin(lease: Lease, load: Load) -> Self {
+        let pool = &load.endpoint().context.pool;
+        Self {
+            request: lease.handle.begin_request(pool),
+            begun: Instant::now(),
+            verdict: Verdict::default(),
+            tunnel: false,
+            lease,
+            load,
+        }
+    }
+
+    pub(crate) const fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    pub(crate) const fn load(&self) -> &Load {
+        &self.load
+    }
+
+    /// The head of the answer has come. Calls of gRPC say in their trailers how they went.
+    pub(crate) fn head<B>(&mut self, answer: &Response<B>, connect: bool) {
+        self.verdict = Verdict::of_head(answer);
+        self.tunnel = answer.status() == StatusCode::SWITCHING_PROTOCOLS
+            || (connect && answer.status().is_success());
+        if let Some(answer) = self.verdict.answer(self.begun.elapsed()) {
+            self.load.endpoint().note(answer);
+        }
+    }
+
+    /// Whether the bytes after the head are somebody else's.
+    pub(crate) const fn is_tunnel(&self) -> bool {
+        self.tunnel
+    }
+
+    /// The trailers of the answer have come.
+    pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
+        if let Some(answer) = self.verdict.trailers(trailers, self.begun.elapsed()) {
+            self.load.endpoint().note(answer);
+        }
+    }
+
+    /// The answer was read to its end.
+    pub(crate) fn complete(self) {
+        self.request
+            .end(self.verdict.outcome(), self.begun.elapsed());
+        self.lease.complete();
+    }
+
+    /// The answer, or a tunnel, is over whenever the socket is.
+    pub(crate) async fn until_gone(self) {
+        let gone = self.lease.handle.connection().gone.clone();
+        gone.cancelled().await;
+        self.complete();
+    }
+
+    /// Whoever asked gave it up.
+    pub(crate) fn abandon(self) {
+        self.lease.conclude(CloseReason::Abandoned);
+    }
+
+    /// The connection broke, or what came was wrong.
+    pub(crate) fn broken(self) {
+        self.fail(CloseReason::PeerReset);
+    }
+
+    /// There is no answer, for that reason.
+    pub(crate) fn failed(self, error: &SendError) {
+        match error {
+            SendError::ResponseTimeout { .. } | SendError::SendTimeout { .. } => self.late(),
+            SendError::Malformed { .. } => self.fail(CloseReason::ProtocolError),
+            SendError::Broken { .. } => self.broken(),
+            // The endpoint has done nothing wrong: it has closed what nobody used, or the caller is to blame.
+            SendError::NoEndpoint
+            | SendError::Closed
+            | SendError::Connect { .. }
+            | SendError::TooManyWaiting { .. }
+            | SendError::WaitTimeout { .. }
+            | SendError::Shed { .. }
+            | SendError::DeadlineExceeded { .. }
+            | SendError::Unsent { .. }
+            | SendError::RequestBody { .. }
+            | SendError::BadRequest { .. } => self.abandon(),
+        }
+    }
+
+    /// The endpoint took too long.
+    pub(crate) fn late(self) {
+        self.fail(CloseReason::RequestTimeout);
+    }
+
+    fn fail(self, reason: CloseReason) {
+        self.load
+            .endpoint()
+            .note(Answer::Failed { retry_after: None });
+        self.request.end(Outcome::ServerError, self.begun.elapsed());
+        self.lease.conclude(reason);
+    }
+}

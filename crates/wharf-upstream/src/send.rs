@@ -1,0 +1,183 @@
+//! How a request is sent: whom to ask, a connection, the answer, and once more where that is safe.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use crate::aim::aim;
+use crate::body::{ResponseBody, SendBody};
+use crate::endpoint::{Endpoint, LeaseError, Load, Patience};
+use crate::error::{SendError, Unsent};
+use crate::exchange::{Broke, answered};
+use crate::flight::Flight;
+use crate::options::SendOptions;
+use crate::replay::Replay;
+use crate::upload::Progress;
+use crate::upstream::Upstream;
+
+/// What is left of a request that was not answered.
+struct Failure {
+    error: SendError,
+    /// The request itself, if it is still whole.
+    request: Option<Request<SendBody>>,
+    /// The connection had been used before, so that its end may have nothing to do with the request.
+    stale: bool,
+    endpoint: Arc<Endpoint>,
+}
+
+impl Upstream {
+    /// Sends a request to the best endpoint, and waits for the head of the answer.
+    ///
+    /// A connection that turns out to be dead when it is used again costs nothing but time: the request
+    /// goes out once more, if nothing of it was sent, or its method is idempotent and it has no body.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], which says what was sent of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the request is given up: its connection is closed (HTTP/1) or its stream is reset (HTTP/2).
+    pub async fn send(
+        &self,
+        request: Request<SendBody>,
+        options: &SendOptions,
+    ) -> Result<Response<ResponseBody>, SendError> {
+        if self.is_closed() {
+            return Err(SendError::Closed);
+        }
+        let (mut request, mut retries, mut fresh) = (request, options.retries, 1);
+        let mut failed: Option<Arc<Endpoint>> = None;
+        self.earn_retries();
+        loop {
+            let endpoint = self.choose(options.hash, failed.as_ref())?;
+            let failure = match self.attempt(endpoint, request, options).await {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let Failure {
+                error,
+                request: left,
+                stale,
+                endpoint,
+            } = *failure;
+            let Some(left) = left else { return Err(error) };
+            if stale && fresh > 0 {
+                // Those that were used before it are older still.
+                fresh -= 1;
+                endpoint.retire_all_idle();
+                failed = None;
+            } else if retries > 0 && self.may_retry() {
+                retries -= 1;
+                failed = Some(endpoint);
+            } else {
+                return Err(error);
+            }
+            request = left;
+        }
+    }
+
+    /// Sends a request to one endpoint.
+    async fn attempt(
+        &self,
+        endpoint: Arc<Endpoint>,
+        mut request: Request<SendBody>,
+        options: &SendOptions,
+    ) -> Result<Response<ResponseBody>, Box<Failure>> {
+        let load = Load::on(&endpoint);
+        let failure = |error, request, stale| {
+            let endpoint = Arc::clone(&endpoint);
+            Box::new(Failure {
+                error,
+                request,
+                stale,
+                endpoint,
+            })
+        };
+        let patience = Patience {
+            importance: options.importance,
+            deadline: options.deadline,
+        };
+        let lease = match endpoint.lease(patience).await {
+            Ok(lease) => lease,
+            Err(error) => {
+                let error = no_lease(error, &endpoint, options);
+                return Err(failure(error, Some(request), false));
+            }
+        };
+        let Some(version) = lease.version() else {
+            return Err(failure(ended(&endpoint), Some(request), true));
+        };
+        if let Err(why) = aim(&mut request, &endpoint.address, version) {
+            return Err(failure(SendError::BadRequest { why }, None, false));
+        }
+        let replay = Replay::of(&request);
+        let stale = lease.is_reused();
+        let connect = request.method() == Method::CONNECT;
+        let progress = Progress::of(&mut request, endpoint.context.clock);
+        let mut flight = Flight::begin(lease, load);
+        let sent = match flight.lease().send(request) {
+            Ok(sent) => sent,
+            Err(request) => return Err(failure(ended(&endpoint), Some(*request), true)),
+        };
+        let settings = endpoint.context.config();
+        match answered(sent, &flight, &progress, &settings.protocol, options).await {
+            Ok(answer) => {
+                flight.head(&answer, connect);
+                Ok(self.answer(answer, flight, settings.protocol.body_timeout))
+            }
+            Err(Broke { error, request }) => {
+                flight.failed(&error);
+                let request = request.or_else(|| replay.for_retry(&error, options, stale));
+                Err(failure(error, request, stale))
+            }
+        }
+    }
+}
+
+impl Upstream {
+    /// The answer as the caller has it; of a tunnel over HTTP/1 the lease goes with the bytes.
+    fn answer(
+        &self,
+        answer: Response<Incoming>,
+        flight: Flight,
+        patience: Option<Duration>,
+    ) -> Response<ResponseBody> {
+        let endpoint = flight.load().endpoint().address.clone();
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.context().spawn(flight.until_gone());
+            return answer.map(|incoming| ResponseBody::new(incoming, None, endpoint, patience));
+        }
+        answer.map(|incoming| ResponseBody::new(incoming, Some(flight), endpoint, patience))
+    }
+}
+
+/// The connection ended between the lease and its use.
+fn ended(endpoint: &Endpoint) -> SendError {
+    SendError::Unsent {
+        endpoint: endpoint.address.clone(),
+        source: None,
+    }
+}
+
+fn no_lease(error: LeaseError, endpoint: &Endpoint, options: &SendOptions) -> SendError {
+    let address = endpoint.address.clone();
+    let late = options
+        .deadline
+        .is_some_and(|due| due <= tokio::time::Instant::now());
+    match error {
+        LeaseError::Connect(source) => SendError::Connect {
+            endpoint: address,
+            source,
+        },
+        LeaseError::Full => SendError::TooManyWaiting { endpoint: address },
+        LeaseError::Timeout if late => SendError::DeadlineExceeded {
+            endpoint: address,
+            unsent: Unsent::Nothing,
+        },
+        LeaseError::Timeout => SendError::WaitTimeout { endpoint: address },
+        LeaseError::Shed => SendError::Shed { endpoint: address },
+    }
+}

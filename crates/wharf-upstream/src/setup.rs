@@ -1,0 +1,163 @@
+//! [`UpstreamSetup`]: what an upstream is started with.
+
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use wharf_pool::config::{PoolConfig, SetError};
+use wharf_pool::{InvalidName, ListenerName, Registry, RegistryError};
+
+use crate::address::EndpointAddress;
+use crate::balance::Balance;
+use crate::connection::UpstreamConnection;
+use crate::settings::PoolSettings;
+
+/// What an upstream is started with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UpstreamSetup {
+    /// Its name.
+    pub name: ListenerName,
+    /// What can be changed while it runs.
+    pub settings: UpstreamSettings,
+    /// How TLS is spoken to `https` endpoints: authorities, a certificate of ours, the versions. Its ALPN
+    /// protocols are set here, and resumption is the configuration's own.
+    pub tls: Option<Arc<ClientConfig>>,
+    /// The name that endpoints' certificates must have, in place of the one in their address.
+    pub server_name: Option<ServerName<'static>>,
+    /// Where the pool is registered. Whoever gives one calls [`Registry::tick`]; without one the upstream
+    /// has its own.
+    pub registry: Option<Registry<UpstreamConnection>>,
+}
+
+/// What of an upstream can be changed while it runs.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct UpstreamSettings {
+    /// Its endpoints, all of one scheme.
+    pub endpoints: Vec<EndpointSetup>,
+    /// How they are chosen.
+    pub balance: Balance,
+    /// How connections to them are made, kept and waited for.
+    pub pool: PoolConfig<PoolSettings>,
+}
+
+/// One endpoint, as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EndpointSetup {
+    /// Where it is.
+    pub address: EndpointAddress,
+    /// Its share, beside the others' weights: 1.
+    pub weight: u32,
+}
+
+impl UpstreamSetup {
+    /// An upstream of that name with these endpoints, and everything else as it is by default.
+    pub fn new(name: ListenerName, endpoints: impl IntoIterator<Item = EndpointAddress>) -> Self {
+        Self {
+            name,
+            settings: UpstreamSettings::new(endpoints),
+            tls: None,
+            server_name: None,
+            registry: None,
+        }
+    }
+}
+
+impl UpstreamSettings {
+    /// These endpoints, and everything else as it is by default.
+    pub fn new(endpoints: impl IntoIterator<Item = EndpointAddress>) -> Self {
+        Self {
+            endpoints: endpoints.into_iter().map(EndpointSetup::from).collect(),
+            balance: Balance::default(),
+            pool: PoolSettings::defaults(),
+        }
+    }
+}
+
+impl From<EndpointAddress> for EndpointSetup {
+    fn from(address: EndpointAddress) -> Self {
+        Self { address, weight: 1 }
+    }
+}
+
+/// Why an upstream could not be started, or changed.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// There is nobody to ask.
+    #[error("upstream {0} has no endpoint")]
+    NoEndpoint(ListenerName),
+    /// Its endpoints do not speak the same.
+    #[error("the endpoints of upstream {upstream} have several schemes: {one} and {other}")]
+    MixedSchemes {
+        /// The upstream.
+        upstream: ListenerName,
+        /// One of them.
+        one: EndpointAddress,
+        /// One with another scheme.
+        other: EndpointAddress,
+    },
+    /// An endpoint is there twice.
+    #[error("upstream {upstream} has {endpoint} twice: give it a weight instead")]
+    Twice {
+        /// The upstream.
+        upstream: ListenerName,
+        /// The endpoint.
+        endpoint: EndpointAddress,
+    },
+    /// The scheme is `https`, and no TLS configuration was given.
+    #[error("upstream {0} speaks https, and has no TLS configuration")]
+    NoTls(ListenerName),
+    /// A running upstream cannot speak something else.
+    #[error("upstream {0} cannot change its scheme while it runs")]
+    OtherScheme(ListenerName),
+    /// The settings of its pool cannot be used.
+    #[error("upstream {upstream}: {}", problems.first().map_or(String::new(), ToString::to_string))]
+    BadSettings {
+        /// The upstream.
+        upstream: ListenerName,
+        /// What is wrong with them.
+        problems: Vec<SetError>,
+    },
+    /// The pool could not be had.
+    #[error("the pool could not be had")]
+    Registry(#[from] RegistryError),
+    /// The name of the pool cannot be.
+    #[error("the pool cannot have that name")]
+    Name(#[from] InvalidName),
+}
+
+impl UpstreamSettings {
+    /// Checks the endpoints as a whole.
+    pub(crate) fn check(&self, upstream: &ListenerName) -> Result<(), StartError> {
+        let Some(first) = self.endpoints.first() else {
+            return Err(StartError::NoEndpoint(upstream.clone()));
+        };
+        let one = &first.address;
+        for (i, endpoint) in self.endpoints.iter().enumerate() {
+            let address = &endpoint.address;
+            if address.scheme() != one.scheme() {
+                return Err(StartError::MixedSchemes {
+                    upstream: upstream.clone(),
+                    one: one.clone(),
+                    other: address.clone(),
+                });
+            }
+            if self.endpoints[..i].iter().any(|it| it.address == *address) {
+                return Err(StartError::Twice {
+                    upstream: upstream.clone(),
+                    endpoint: address.clone(),
+                });
+            }
+        }
+        let problems = self.pool.problems();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            let upstream = upstream.clone();
+            Err(StartError::BadSettings { upstream, problems })
+        }
+    }
+}
