@@ -7,6 +7,7 @@ use hyper::ext::Protocol;
 
 use crate::address::{EndpointAddress, Scheme};
 use crate::connect::Version;
+use crate::options::SendOptions;
 
 /// Makes a request fit for a connection to `address`: the target in the form of the version, and the
 /// authority where the version has it. Doing it again, for the other version too, does no harm.
@@ -20,12 +21,14 @@ pub(crate) fn aim<B>(
     request: &mut Request<B>,
     address: &EndpointAddress,
     version: Version,
+    options: &SendOptions,
 ) -> Result<(), &'static str> {
     let authority = authority(request, address)?;
     let tunnel = request.method() == Method::CONNECT;
     let extended = request.extensions().get::<Protocol>().is_some();
     let path = request.uri().path_and_query().cloned();
     match version {
+        Version::Http2 if options.upgrade => return Err("an upgrade needs HTTP/1"),
         Version::Http1 if extended => return Err("an extended CONNECT needs HTTP/2"),
         Version::Http1 => {
             *request.version_mut() = HttpVersion::HTTP_11;
@@ -82,7 +85,7 @@ mod tests {
             request = request.header(HOST, host);
         }
         let mut request = request.body(()).unwrap();
-        aim(&mut request, &address, version).unwrap();
+        aim(&mut request, &address, version, &SendOptions::default()).unwrap();
         let host = request
             .headers()
             .get(HOST)
@@ -132,7 +135,7 @@ mod tests {
             .body(())
             .unwrap();
         for version in [Version::Http1, Version::Http2, Version::Http1] {
-            aim(&mut request, &address, version).unwrap();
+            aim(&mut request, &address, version, &SendOptions::default()).unwrap();
         }
         assert_eq!(
             (request.uri().to_string().as_str(), &request.headers()[HOST]),

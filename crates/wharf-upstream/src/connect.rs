@@ -1,9 +1,13 @@
 //! [`Connector`]: from the address of an endpoint to bytes that go both ways.
 
 mod race;
+mod resolve;
+mod tls;
+
+pub use resolve::LinkLocal;
+pub(crate) use resolve::resolve;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +15,12 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use wharf_pool::{Charge, CloseReason, Endpoints, Pool, Slot, Tracked};
+use wharf_pool::{Charge, Endpoints, Pool, Slot, Tracked};
 
 use crate::address::{EndpointAddress, Scheme};
 use crate::connection::UpstreamConnection;
 use crate::transport::Transport;
+use tls::Tls;
 
 /// Why no connection could be made.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -73,14 +77,7 @@ impl ConnectError {
 #[derive(Clone)]
 pub(crate) struct Connector {
     tls: Option<Tls>,
-}
-
-/// How TLS is spoken.
-#[derive(Clone)]
-struct Tls {
-    connector: TlsConnector,
-    /// The name that certificates must have, in place of the endpoint's own.
-    server_name: Option<ServerName<'static>>,
+    link_local: LinkLocal,
 }
 
 /// What came of it.
@@ -98,24 +95,25 @@ pub(crate) enum Version {
 
 impl Connector {
     pub(crate) fn new(
-        tls: Option<Arc<ClientConfig>>,
+        tls: Option<&Arc<ClientConfig>>,
         server_name: Option<ServerName<'static>>,
+        link_local: LinkLocal,
     ) -> Self {
-        let tls = tls.map(|config| Tls {
-            connector: TlsConnector::from(config),
-            server_name,
-        });
-        Self { tls }
+        Self {
+            tls: tls.map(|config| Tls::new(config, server_name)),
+            link_local,
+        }
     }
 
     /// Connects, and speaks TLS where the scheme says so. The slot goes into the bytes as soon as there
-    /// are any.
+    /// are any. `only` is the one version that will do, where TLS would agree on another.
     pub(crate) async fn connect(
         &self,
         address: &EndpointAddress,
         slot: Slot<UpstreamConnection>,
+        only: Option<Version>,
     ) -> Result<Connected, ConnectError> {
-        let addresses = resolve(address).await?;
+        let addresses = resolve(address, self.link_local).await?;
         let socket = race::first_of(addresses).await.map_err(refused_or_failed)?;
         let io = track(socket, address, slot)?;
         match (address.scheme(), &self.tls) {
@@ -127,57 +125,13 @@ impl Connector {
                 io: Transport::Plain { io },
                 version: Version::Http2,
             }),
-            (Scheme::Https, Some(tls)) => tls.handshake(address, io).await,
+            (Scheme::Https, Some(tls)) => tls.handshake(address, io, only).await,
             (Scheme::Https, None) => {
                 let none = io::Error::other("no TLS configuration was given");
                 Err(ConnectError::Tls(Arc::new(none)))
             }
         }
     }
-}
-
-impl Tls {
-    async fn handshake(
-        &self,
-        address: &EndpointAddress,
-        io: Tracked<TcpStream, UpstreamConnection>,
-    ) -> Result<Connected, ConnectError> {
-        let handle = io.handle().clone();
-        let failed = |error| {
-            handle.conclude(CloseReason::TlsError);
-            ConnectError::Tls(Arc::new(error))
-        };
-        let name = match &self.server_name {
-            Some(name) => name.clone(),
-            None => ServerName::try_from(address.host().to_owned())
-                .map_err(|error| failed(io::Error::other(error)))?,
-        };
-        let stream = self.connector.connect(name, io).await.map_err(failed)?;
-        let version = match stream.get_ref().1.alpn_protocol() {
-            Some(b"h2") => Version::Http2,
-            Some(_) | None => Version::Http1,
-        };
-        Ok(Connected {
-            io: Transport::Tls {
-                io: Box::new(stream),
-            },
-            version,
-        })
-    }
-}
-
-/// The addresses that the endpoint's name stands for.
-pub(crate) async fn resolve(address: &EndpointAddress) -> Result<Vec<SocketAddr>, ConnectError> {
-    if let Some(ip) = address.ip() {
-        return Ok(vec![SocketAddr::new(ip, address.port())]);
-    }
-    let failed = |error| ConnectError::Resolve(Arc::new(error));
-    let found = tokio::net::lookup_host((address.host(), address.port()));
-    let found: Vec<_> = found.await.map_err(failed)?.collect();
-    if found.is_empty() {
-        return Err(failed(io::Error::other("the name has no address")));
-    }
-    Ok(found)
 }
 
 /// Gives the bytes the slot that was taken for them.

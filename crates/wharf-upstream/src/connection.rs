@@ -1,6 +1,7 @@
 //! [`UpstreamConnection`]: what a pool knows of a connection to an endpoint.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use wharf_pool::{CloseReason, Command, Connection, Control};
@@ -17,6 +18,8 @@ pub struct UpstreamConnection {
     returning: AtomicBool,
     /// How many requests at once its endpoint allows, on HTTP/2.
     max_streams: AtomicU32,
+    /// How long its endpoint keeps it without a request, in milliseconds; zero if it has not said.
+    patience: AtomicU64,
     /// Told when its socket is closed, whoever owned it.
     pub(crate) gone: CancellationToken,
 }
@@ -27,6 +30,7 @@ impl UpstreamConnection {
             endpoint,
             returning: AtomicBool::new(false),
             max_streams: AtomicU32::new(u32::MAX),
+            patience: AtomicU64::new(0),
             gone: CancellationToken::new(),
         }
     }
@@ -42,6 +46,20 @@ impl UpstreamConnection {
 
     pub(crate) fn max_streams(&self) -> u32 {
         self.max_streams.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_patience(&self, patience: Duration) {
+        let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        self.patience.store(millis, Ordering::Relaxed);
+    }
+
+    /// How long it may have nothing in flight: not so long as its endpoint says, by a fifth, for our close and
+    /// its would cross.
+    pub(crate) fn idle_timeout(&self, limit: Duration) -> Duration {
+        match self.patience.load(Ordering::Relaxed) {
+            0 => limit,
+            said => limit.min(Duration::from_millis(said / 5 * 4)),
+        }
     }
 
     /// Sequentially consistent: the driver makes the codec ready and then looks here, the release

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wharf_control::Random;
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) connector: Connector,
     /// Every task of the upstream: connections, attempts, checks.
     pub(crate) tasks: TaskTracker,
+    /// Where they run, whoever calls.
+    pub(crate) runtime: Handle,
     /// Told when the upstream takes no more requests.
     pub(crate) closing: CancellationToken,
     /// Told when none is in flight any more.
@@ -39,6 +42,7 @@ impl Context {
             clock: Clock::start(),
             connector,
             tasks: TaskTracker::new(),
+            runtime: Handle::current(),
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
             budget: Mutex::new(EjectionBudget::new(0)),
@@ -54,7 +58,7 @@ impl Context {
 
     /// Runs a task that the upstream waits for when it is closed.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        drop(self.tasks.spawn(task));
+        drop(self.tasks.spawn_on(task, &self.runtime));
     }
 
     /// How many endpoints may be left alone at the same time, and are.

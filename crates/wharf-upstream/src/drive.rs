@@ -127,7 +127,10 @@ impl Driver {
             self.handle.opened().after(age)
         });
         let idle = if self.handle.phase() == Phase::Idle {
-            self.handle.since().after(settings.protocol.idle_timeout)
+            let limit = settings.protocol.idle_timeout;
+            self.handle
+                .since()
+                .after(self.handle.connection().idle_timeout(limit))
         } else {
             Timestamp::MAX
         };

@@ -9,7 +9,7 @@ mod standing;
 
 pub(crate) use attempt::Attempt;
 pub(crate) use codec::{Sender, Sent};
-pub(crate) use lease::{Lease, LeaseError, Patience};
+pub(crate) use lease::{Lease, LeaseError, Patience, Stale};
 pub(crate) use presence::Presence;
 pub(crate) use standing::{Answer, Standing};
 
@@ -22,6 +22,7 @@ use wharf_pool::ConnId;
 
 use crate::address::EndpointAddress;
 use crate::context::Context;
+use crate::tally::Tally;
 use ledger::{Ledger, Turn};
 
 /// One server that requests are sent to. All workers share it: what one of them has learnt of it all know.
@@ -34,6 +35,7 @@ pub(crate) struct Endpoint {
     standing: Mutex<Standing>,
     /// Requests that were given to it and have not ended, those that wait for a connection included.
     load: AtomicU32,
+    pub(crate) tally: Tally,
 }
 
 impl Endpoint {
@@ -48,6 +50,7 @@ impl Endpoint {
             weight,
             context: Arc::clone(context),
             load: AtomicU32::new(0),
+            tally: Tally::default(),
         })
     }
 
@@ -124,6 +127,11 @@ impl Endpoint {
         let now = self.context.clock.now();
         let mut standing = self.standing();
         standing.reinstate(&mut self.context.budget(), now);
+    }
+
+    /// Takes out of use what is more than needed.
+    pub(crate) fn trim(&self) -> Vec<Sender> {
+        self.ledger().trim(self.context.clock.now())
     }
 
     /// Takes out of use all connections that nobody uses.

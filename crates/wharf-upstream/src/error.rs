@@ -85,8 +85,8 @@ pub enum SendError {
     Malformed {
         /// Who sent it.
         endpoint: EndpointAddress,
-        /// What the codec says.
-        source: Arc<hyper::Error>,
+        /// What the codec says; nothing of an upgrade that nobody had asked for.
+        source: Option<Arc<hyper::Error>>,
     },
     /// The body of the request failed: whoever sends it did not send it whole.
     #[error("the request's body failed")]
@@ -136,7 +136,7 @@ impl SendError {
     }
 
     /// Every label of [`SendError::kind`].
-    pub const KINDS: [&'static str; 18] = [
+    pub const KINDS: [&'static str; 19] = [
         "no_endpoint",
         "closed",
         "connect_refused",
@@ -155,6 +155,7 @@ impl SendError {
         "broken",
         "malformed",
         "request_body",
+        "bad_request",
     ];
 
     /// Whether no endpoint can have seen anything of the request, so that sending it again does

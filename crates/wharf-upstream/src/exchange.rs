@@ -4,8 +4,9 @@ use std::error::Error;
 use std::pin::pin;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, sleep_until};
 
 use crate::body::SendBody;
@@ -20,7 +21,17 @@ use crate::upload::{Owes, Progress};
 pub(crate) struct Broke {
     pub(crate) error: SendError,
     /// The request, if the codec did not begin to send it.
-    pub(crate) request: Option<Request<SendBody>>,
+    pub(crate) request: Option<Box<Request<SendBody>>>,
+    pub(crate) extent: Extent,
+}
+
+/// What has ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// The stream of this request alone.
+    Stream,
+    /// The connection.
+    Connection,
 }
 
 /// Waits for the head of the answer.
@@ -38,16 +49,14 @@ pub(crate) async fn answered(
         let due = due(owes, flight, settings, options);
         tokio::select! {
             biased;
-            answer = sent.as_mut() => return answer.map_err(|mut refused| {
-                let request = refused.take_message();
-                let written = flight.lease().handle.bytes().1 > before;
-                let seen = request.is_none() && written;
-                Broke { error: classify(refused.into_error(), seen, flight), request }
-            }),
+            answer = sent.as_mut() => return match answer {
+                Ok(answer) => asked_for(answer, flight, options),
+                Err(error) => Err(broke(error, before, flight)),
+            },
             () = progress.ended(), if !matches!(owes, Owes::Answer(_)) => {}
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                 if let Some(error) = late(progress.owes(), flight, settings, options) {
-                    return Err(Broke { error, request: None });
+                    return Err(Broke { error, request: None, extent: Extent::Stream });
                 }
             }
         }
@@ -68,8 +77,9 @@ fn due(
         Owes::Room(since) => settings
             .send_timeout
             .map(|after| clock.instant(since.after(after))),
-        Owes::Answer(since) => settings
+        Owes::Answer(since) => options
             .response_timeout
+            .or(settings.response_timeout)
             .map(|after| clock.instant(since.after(after))),
     };
     match (step, options.deadline) {
@@ -94,7 +104,7 @@ fn late(
         });
     }
     let over = now >= due(owes, flight, settings, options)?;
-    match (owes, settings.response_timeout) {
+    match (owes, options.response_timeout.or(settings.response_timeout)) {
         (Owes::Room(_), _) if over => Some(SendError::SendTimeout { endpoint: address }),
         (Owes::Answer(_), Some(after)) if over => Some(SendError::ResponseTimeout {
             endpoint: address,
@@ -104,41 +114,72 @@ fn late(
     }
 }
 
-/// What the codec's error means. `seen`: whether the endpoint may have seen something of the request.
-fn classify(error: hyper::Error, seen: bool, flight: &Flight) -> SendError {
+/// The answer, unless it is to a question that was not asked.
+fn asked_for(
+    answer: Response<Incoming>,
+    flight: &Flight,
+    options: &SendOptions,
+) -> Result<Response<Incoming>, Broke> {
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS && !options.upgrade {
+        let endpoint = flight.load().endpoint().address.clone();
+        return Err(Broke {
+            error: SendError::Malformed {
+                endpoint,
+                source: None,
+            },
+            request: None,
+            extent: Extent::Connection,
+        });
+    }
+    Ok(answer)
+}
+
+/// What the codec's error means. `before` is what had been written to the connection before the request.
+fn broke(mut refused: TrySendError<Request<SendBody>>, before: u64, flight: &Flight) -> Broke {
+    let request = refused.take_message().map(Box::new);
+    let error = refused.into_error();
     let endpoint = flight.load().endpoint().address.clone();
-    let refused = is_refused(&error);
-    let (parse, body) = (error.is_parse(), is_of_the_request_body(&error));
+    let unseen = request.is_some() || flight.lease().handle.bytes().1 == before;
+    let (of_stream, left_out) = of_http2(&error);
     let source = Arc::new(error);
-    if body {
-        SendError::RequestBody { endpoint, source }
-    } else if parse {
-        SendError::Malformed { endpoint, source }
-    } else if refused || !seen {
+    let error = if source.is_parse() {
+        SendError::Malformed {
+            endpoint,
+            source: Some(source),
+        }
+    } else if left_out || unseen {
         SendError::Unsent {
             endpoint,
             source: Some(source),
         }
+    } else if source.is_user() {
+        SendError::RequestBody { endpoint, source }
     } else {
         SendError::Broken { endpoint, source }
+    };
+    let extent = if of_stream {
+        Extent::Stream
+    } else {
+        Extent::Connection
+    };
+    Broke {
+        error,
+        request,
+        extent,
     }
 }
 
-/// Whether the endpoint says that it has not looked at the stream: `REFUSED_STREAM`, or a GOAWAY whose last
-/// stream is an earlier one (RFC 9113 6.8, 8.7).
-fn is_refused(error: &hyper::Error) -> bool {
+/// Whether only the stream has ended, and whether the endpoint says that it has not looked at it:
+/// `REFUSED_STREAM`, or a GOAWAY whose last stream is an earlier one (RFC 9113 6.8, 8.7).
+fn of_http2(error: &hyper::Error) -> (bool, bool) {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
             let refused = error.reason() == Some(h2::Reason::REFUSED_STREAM);
             let left_out = error.is_go_away() && error.is_remote();
-            return refused || left_out;
+            return (error.is_reset(), refused || left_out);
         }
         cause = error.source();
     }
-    false
-}
-
-fn is_of_the_request_body(error: &hyper::Error) -> bool {
-    error.is_user() && !error.is_canceled()
+    (false, false)
 }

@@ -1,5 +1,7 @@
 //! [`Flight`]: one request, from the codec to the last byte of its answer.
 
+use std::time::Duration;
+
 use http::{HeaderMap, Response, StatusCode};
 use tokio::time::Instant;
 use wharf_pool::{CloseReason, Outcome, RequestGuard};
@@ -45,6 +47,10 @@ impl Flight {
     /// The head of the answer has come. Calls of gRPC say in their trailers how they went.
     pub(crate) fn head<B>(&mut self, answer: &Response<B>, connect: bool) {
         self.verdict = Verdict::of_head(answer);
+        self.load.endpoint().tally.answered(self.begun.elapsed());
+        if let Some(patience) = keep_alive(answer.headers()) {
+            self.lease.handle.connection().set_patience(patience);
+        }
         self.tunnel = answer.status() == StatusCode::SWITCHING_PROTOCOLS
             || (connect && answer.status().is_success());
         if let Some(answer) = self.verdict.answer(self.begun.elapsed()) {
@@ -66,8 +72,9 @@ impl Flight {
 
     /// The answer was read to its end.
     pub(crate) fn complete(self) {
-        self.request
-            .end(self.verdict.outcome(), self.begun.elapsed());
+        let outcome = self.verdict.outcome();
+        self.load.endpoint().tally.ended(outcome);
+        self.request.end(outcome, self.begun.elapsed());
         self.lease.complete();
     }
 
@@ -80,6 +87,7 @@ impl Flight {
 
     /// Whoever asked gave it up.
     pub(crate) fn abandon(self) {
+        self.load.endpoint().tally.ended(Outcome::Cancelled);
         self.lease.conclude(CloseReason::Abandoned);
     }
 
@@ -119,5 +127,32 @@ impl Flight {
             .note(Answer::Failed { retry_after: None });
         self.request.end(Outcome::ServerError, self.begun.elapsed());
         self.lease.conclude(reason);
+    }
+}
+
+/// What an endpoint says of how long it keeps a connection without a request (`Keep-Alive: timeout=5`).
+fn keep_alive(fields: &HeaderMap) -> Option<Duration> {
+    let said = fields.get("keep-alive")?.to_str().ok()?;
+    let timeout = said
+        .split(',')
+        .find_map(|it| it.trim().strip_prefix("timeout="))?;
+    Some(Duration::from_secs(timeout.trim().parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_endpoints_own_patience_is_read() {
+        let said = |text: &str| {
+            let mut fields = HeaderMap::new();
+            fields.insert("keep-alive", text.parse().unwrap());
+            keep_alive(&fields)
+        };
+        assert_eq!(said("timeout=5, max=100"), Some(Duration::from_secs(5)));
+        assert_eq!(said("max=100, timeout=5"), Some(Duration::from_secs(5)));
+        assert_eq!((said("max=100"), said("timeout=soon")), (None, None));
+        assert_eq!(keep_alive(&HeaderMap::new()), None);
     }
 }

@@ -1,5 +1,7 @@
 //! [`SendOptions`]: what a request may cost, and where it is to go.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 /// What a request may cost, and where it is to go.
@@ -13,10 +15,38 @@ pub struct SendOptions {
     pub deadline: Option<Instant>,
     /// Who goes before whom while requests wait for a connection; greater is more important.
     pub importance: u8,
+    /// The longest from the end of the request to the head of the answer.
+    pub response_timeout: ResponseTimeout,
+    /// Whether the request asks for another protocol on its connection (`Upgrade`), which only HTTP/1 can
+    /// give. To `https` endpoints it takes a connection of that version.
+    pub upgrade: bool,
     /// How often the request is sent again, to another endpoint if there is one.
     pub retries: u8,
     /// What is sent again.
     pub retry: Retry,
+}
+
+/// The longest from the end of the request to the head of the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResponseTimeout {
+    /// As the pool has it.
+    #[default]
+    Pool,
+    /// As long as it takes.
+    Off,
+    /// This.
+    After(Duration),
+}
+
+impl ResponseTimeout {
+    pub(crate) const fn or(self, pools: Option<Duration>) -> Option<Duration> {
+        match self {
+            Self::Pool => pools,
+            Self::Off => None,
+            Self::After(limit) => Some(limit),
+        }
+    }
 }
 
 /// Which requests are sent again.

@@ -4,6 +4,7 @@ use http::{Method, Request};
 use http_body::Body;
 
 use crate::body::SendBody;
+use crate::endpoint::Stale;
 use crate::error::SendError;
 use crate::options::{Retry, SendOptions};
 
@@ -29,10 +30,10 @@ impl Replay {
         self,
         error: &SendError,
         options: &SendOptions,
-        stale: bool,
+        stale: Stale,
     ) -> Option<Request<SendBody>> {
         let request = self.0?;
-        let repeatable = stale || options.retry == Retry::Idempotent;
+        let repeatable = stale == Stale::Yes || options.retry == Retry::Idempotent;
         let broken = matches!(error, SendError::Broken { .. });
         let safe =
             error.nothing_was_sent() || (broken && repeatable && is_idempotent(request.method()));

@@ -6,6 +6,7 @@ use wharf_control::upstream::Admission;
 
 use crate::address::EndpointAddress;
 use crate::endpoint::Endpoint;
+use crate::tally::EndpointMetrics;
 use crate::upstream::Upstream;
 
 /// One endpoint as it stands.
@@ -30,6 +31,8 @@ pub struct EndpointReport {
     pub latency: Duration,
     /// Answers that were its failure, or did not come, since start.
     pub failures: u64,
+    /// What it has done since start.
+    pub metrics: EndpointMetrics,
     /// Its share, beside the others' weights.
     pub weight: u32,
 }
@@ -94,6 +97,7 @@ impl Endpoint {
             in_flight: self.in_flight(),
             latency: standing.latency(now),
             failures: standing.failures,
+            metrics: self.tally.read(),
             weight: self.weight,
         }
     }

@@ -8,9 +8,10 @@ use hyper::body::Incoming;
 
 use crate::aim::aim;
 use crate::body::{ResponseBody, SendBody};
-use crate::endpoint::{Endpoint, LeaseError, Load, Patience};
+use crate::connect::Version;
+use crate::endpoint::{Endpoint, Lease, LeaseError, Load, Patience, Stale};
 use crate::error::{SendError, Unsent};
-use crate::exchange::{Broke, answered};
+use crate::exchange::{Broke, Extent, answered};
 use crate::flight::Flight;
 use crate::options::SendOptions;
 use crate::replay::Replay;
@@ -18,12 +19,15 @@ use crate::upload::Progress;
 use crate::upstream::Upstream;
 
 /// What is left of a request that was not answered.
-struct Failure {
+struct Left {
     error: SendError,
     /// The request itself, if it is still whole.
     request: Option<Request<SendBody>>,
-    /// The connection had been used before, so that its end may have nothing to do with the request.
-    stale: bool,
+    stale: Stale,
+}
+
+struct Failure {
+    left: Left,
     endpoint: Arc<Endpoint>,
 }
 
@@ -53,18 +57,19 @@ impl Upstream {
         self.earn_retries();
         loop {
             let endpoint = self.choose(options.hash, failed.as_ref())?;
+            if failed.is_some() {
+                endpoint.tally.retried();
+            }
             let failure = match self.attempt(endpoint, request, options).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
-            let Failure {
-                error,
-                request: left,
-                stale,
-                endpoint,
-            } = *failure;
-            let Some(left) = left else { return Err(error) };
-            if stale && fresh > 0 {
+            let Failure { left, endpoint } = *failure;
+            endpoint.tally.failed(&left.error);
+            let Some(whole) = left.request else {
+                return Err(left.error);
+            };
+            if left.stale == Stale::Yes && fresh > 0 {
                 // Those that were used before it are older still.
                 fresh -= 1;
                 endpoint.retire_all_idle();
@@ -73,9 +78,9 @@ impl Upstream {
                 retries -= 1;
                 failed = Some(endpoint);
             } else {
-                return Err(error);
+                return Err(left.error);
             }
-            request = left;
+            request = whole;
         }
     }
 
@@ -83,44 +88,50 @@ impl Upstream {
     async fn attempt(
         &self,
         endpoint: Arc<Endpoint>,
-        mut request: Request<SendBody>,
+        request: Request<SendBody>,
         options: &SendOptions,
     ) -> Result<Response<ResponseBody>, Box<Failure>> {
         let load = Load::on(&endpoint);
-        let failure = |error, request, stale| {
-            let endpoint = Arc::clone(&endpoint);
-            Box::new(Failure {
-                error,
-                request,
-                stale,
-                endpoint,
-            })
-        };
         let patience = Patience {
             importance: options.importance,
+            only: options.upgrade.then_some(Version::Http1),
             deadline: options.deadline,
         };
-        let lease = match endpoint.lease(patience).await {
-            Ok(lease) => lease,
+        let sent = match endpoint.lease(patience).await {
+            Ok(lease) => self.exchange(lease, load, request, options).await,
             Err(error) => {
                 let error = no_lease(error, &endpoint, options);
-                return Err(failure(error, Some(request), false));
+                Err(Left::whole(error, request, Stale::No))
             }
         };
+        sent.map_err(|left| Box::new(Failure { left, endpoint }))
+    }
+
+    /// Sends a request over one connection.
+    async fn exchange(
+        &self,
+        lease: Lease,
+        load: Load,
+        mut request: Request<SendBody>,
+        options: &SendOptions,
+    ) -> Result<Response<ResponseBody>, Left> {
+        let endpoint = Arc::clone(load.endpoint());
         let Some(version) = lease.version() else {
-            return Err(failure(ended(&endpoint), Some(request), true));
+            return Err(Left::whole(ended(&endpoint), request, Stale::Yes));
         };
-        if let Err(why) = aim(&mut request, &endpoint.address, version) {
-            return Err(failure(SendError::BadRequest { why }, None, false));
-        }
+        aim(&mut request, &endpoint.address, version, options).map_err(|why| Left {
+            error: SendError::BadRequest { why },
+            request: None,
+            stale: Stale::No,
+        })?;
         let replay = Replay::of(&request);
-        let stale = lease.is_reused();
+        let stale = lease.staleness();
         let connect = request.method() == Method::CONNECT;
         let progress = Progress::of(&mut request, endpoint.context.clock);
         let mut flight = Flight::begin(lease, load);
         let sent = match flight.lease().send(request) {
             Ok(sent) => sent,
-            Err(request) => return Err(failure(ended(&endpoint), Some(*request), true)),
+            Err(request) => return Err(Left::whole(ended(&endpoint), *request, Stale::Yes)),
         };
         let settings = endpoint.context.config();
         match answered(sent, &flight, &progress, &settings.protocol, options).await {
@@ -128,16 +139,32 @@ impl Upstream {
                 flight.head(&answer, connect);
                 Ok(self.answer(answer, flight, settings.protocol.body_timeout))
             }
-            Err(Broke { error, request }) => {
+            Err(broke) => {
+                let Broke {
+                    error,
+                    request,
+                    extent,
+                } = broke;
+                let stale = match extent {
+                    Extent::Stream => Stale::No,
+                    Extent::Connection => {
+                        flight.lease().retire();
+                        stale
+                    }
+                };
                 flight.failed(&error);
-                let request = request.or_else(|| replay.for_retry(&error, options, stale));
-                Err(failure(error, request, stale))
+                let request = request
+                    .map(|it| *it)
+                    .or_else(|| replay.for_retry(&error, options, stale));
+                Err(Left {
+                    error,
+                    request,
+                    stale,
+                })
             }
         }
     }
-}
 
-impl Upstream {
     /// The answer as the caller has it; of a tunnel over HTTP/1 the lease goes with the bytes.
     fn answer(
         &self,
@@ -151,6 +178,16 @@ impl Upstream {
             return answer.map(|incoming| ResponseBody::new(incoming, None, endpoint, patience));
         }
         answer.map(|incoming| ResponseBody::new(incoming, Some(flight), endpoint, patience))
+    }
+}
+
+impl Left {
+    const fn whole(error: SendError, request: Request<SendBody>, stale: Stale) -> Self {
+        Self {
+            error,
+            request: Some(request),
+            stale,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use wharf_pool::{InvalidName, ListenerName, Registry, RegistryError};
 
 use crate::address::EndpointAddress;
 use crate::balance::Balance;
+use crate::connect::LinkLocal;
 use crate::connection::UpstreamConnection;
 use crate::settings::PoolSettings;
 
@@ -25,6 +26,8 @@ pub struct UpstreamSetup {
     pub tls: Option<Arc<ClientConfig>>,
     /// The name that endpoints' certificates must have, in place of the one in their address.
     pub server_name: Option<ServerName<'static>>,
+    /// What becomes of link-local addresses, and the like, that an endpoint's name stands for.
+    pub link_local: LinkLocal,
     /// Where the pool is registered. Whoever gives one calls [`Registry::tick`]; without one the upstream
     /// has its own.
     pub registry: Option<Registry<UpstreamConnection>>,
@@ -60,6 +63,7 @@ impl UpstreamSetup {
             settings: UpstreamSettings::new(endpoints),
             tls: None,
             server_name: None,
+            link_local: LinkLocal::default(),
             registry: None,
         }
     }

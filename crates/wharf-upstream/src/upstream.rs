@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::endpoint::Endpoint;
 use crate::error::SendError;
 use crate::setup::{EndpointSetup, StartError, UpstreamSettings, UpstreamSetup};
-use crate::ticker;
+use crate::{ticker, upkeep};
 
 /// Several servers that are asked as if they were one. Cheap to clone; all clones share everything.
 #[derive(Clone)]
@@ -27,7 +27,7 @@ pub struct Upstream {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     name: ListenerName,
     scheme: Scheme,
     context: Arc<Context>,
@@ -36,6 +36,21 @@ struct Inner {
     /// Held while the endpoints change.
     changing: Mutex<UpstreamSettings>,
     registry: Registry<UpstreamConnection>,
+}
+
+impl Inner {
+    pub(crate) fn fleet(&self) -> Arc<Fleet> {
+        self.fleet.load_full()
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // What is in flight ends by itself; nothing begins any more.
+        self.context.closing.cancel();
+        self.context.pool.close_all(CloseReason::Drained);
+        self.context.closed.cancel();
+    }
 }
 
 impl Upstream {
@@ -52,6 +67,7 @@ impl Upstream {
             settings,
             tls,
             server_name,
+            link_local,
             registry,
         } = setup;
         settings.check(&name)?;
@@ -63,7 +79,7 @@ impl Upstream {
         let registry = registry.unwrap_or_else(|| Registry::new(ScopeLimits::default()));
         let pool_name = PoolName::new(&name, scheme.protocol())?;
         let pool = registry.get_or_create(&pool_name, settings.pool.clone())?;
-        let connector = Connector::new(tls, server_name);
+        let connector = Connector::new(tls.as_ref(), server_name, link_local);
         let context = Arc::new(Context::new(pool, connector, seed(&name)));
         let endpoints = settings.endpoints.iter();
         let endpoints: Vec<_> = endpoints
@@ -92,8 +108,19 @@ impl Upstream {
                 registry,
             }),
         };
-        upstream.fleet().endpoints.iter().for_each(Endpoint::grow);
+        upstream.keep();
         Ok(upstream)
+    }
+
+    fn keep(&self) {
+        let (context, upstream) = (&self.inner.context, Arc::downgrade(&self.inner));
+        let closing = context.closing.clone();
+        context.spawn(async move {
+            tokio::select! {
+                () = upkeep::keep(upstream) => {}
+                () = closing.cancelled() => {}
+            }
+        });
     }
 
     /// Its name.
@@ -193,7 +220,7 @@ impl Upstream {
     }
 
     pub(crate) fn fleet(&self) -> Arc<Fleet> {
-        self.inner.fleet.load_full()
+        self.inner.fleet()
     }
 
     pub(crate) fn context(&self) -> &Arc<Context> {

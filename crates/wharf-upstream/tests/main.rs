@@ -4,4 +4,7 @@
 
 mod servers;
 
+mod hostile;
+mod http2;
+mod queue;
 mod reuse;

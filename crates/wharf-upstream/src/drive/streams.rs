@@ -1,21 +1,24 @@
 //! [`Streams`]: the tasks that HTTP/2's codec makes for one connection, which end together.
 
+use std::sync::Arc;
+
 use hyper::rt::Executor;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+
+use crate::context::Context;
 
 /// Where the codec runs the tasks of one connection: the one that reads and writes, and those of its
 /// requests. They belong to the upstream, and can be cut.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Streams {
-    tasks: TaskTracker,
+    context: Arc<Context>,
     cut: CancellationToken,
 }
 
 impl Streams {
-    pub(crate) fn new(tasks: TaskTracker) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self {
-            tasks,
+            context,
             cut: CancellationToken::new(),
         }
     }
@@ -38,6 +41,6 @@ where
                 _ = task => {}
             }
         };
-        drop(self.tasks.spawn(task));
+        self.context.spawn(task);
     }
 }

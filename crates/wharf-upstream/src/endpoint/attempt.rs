@@ -7,9 +7,10 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 use wharf_control::Timestamp;
+use wharf_pool::ConnId;
 
 use super::ledger::BackOff;
-use super::{Answer, Endpoint, LeaseError, Presence, Sender};
+use super::{Answer, Endpoint, Lease, LeaseError, Presence, Sender};
 use crate::connect::{self, ConnectError, Connected, Version};
 use crate::drive::{Driver, Streams};
 use crate::transport::Wire;
@@ -19,6 +20,9 @@ pub(crate) struct Attempt {
     endpoint: Arc<Endpoint>,
     ended: bool,
 }
+
+/// hyper's own least; below it, it panics.
+const LEAST_BUFFER: usize = 8192;
 
 /// The least time between two attempts that nobody waits for, after a failure.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -44,63 +48,86 @@ impl Attempt {
     }
 
     async fn run(mut self) {
-        let endpoint = Arc::clone(&self.endpoint);
-        let settings = endpoint.context.config();
-        let protocol = &settings.protocol;
-        let taking = connect::slot(&endpoint.context.pool, &endpoint.address);
-        let Ok(slot) = timeout(protocol.wait_timeout, taking).await else {
-            return self.fail(&ConnectError::Limit);
-        };
-        let limit = protocol.connect_timeout;
-        let connecting = endpoint.context.connector.connect(&endpoint.address, slot);
-        let made = match timeout(limit, connecting).await {
-            Ok(Ok(connected)) => self.enter(connected).await,
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(ConnectError::Timeout(limit)),
-        };
-        match made {
-            Ok(()) => endpoint.settle(),
+        match self.make(None).await {
+            Ok(id) => {
+                self.endpoint.ledger().freed(id);
+                self.endpoint.settle();
+            }
             Err(error) => self.fail(&error),
         }
     }
 
+    /// Makes a connection of HTTP/1 for one request, beside those of HTTP/2. The ledger has counted it.
+    pub(crate) async fn private(endpoint: Arc<Endpoint>) -> Result<Lease, LeaseError> {
+        let mut attempt = Self {
+            endpoint: Arc::clone(&endpoint),
+            ended: false,
+        };
+        let made = attempt.make(Some(Version::Http1)).await;
+        let id = made
+            .inspect_err(|error| attempt.fail(error))
+            .map_err(LeaseError::Connect)?;
+        let loan = endpoint.ledger().lend(id);
+        loan.map(|loan| Lease::new(endpoint, loan))
+            .ok_or(LeaseError::Timeout)
+    }
+
+    /// Makes the connection, which is not free yet.
+    async fn make(&mut self, only: Option<Version>) -> Result<ConnId, ConnectError> {
+        let endpoint = Arc::clone(&self.endpoint);
+        let settings = endpoint.context.config();
+        let protocol = &settings.protocol;
+        let taking = connect::slot(&endpoint.context.pool, &endpoint.address);
+        let slot = timeout(protocol.wait_timeout, taking).await;
+        let slot = slot.map_err(|_| ConnectError::Limit)?;
+        let limit = protocol.connect_timeout;
+        let connector = &endpoint.context.connector;
+        let connecting = connector.connect(&endpoint.address, slot, only);
+        let connected = timeout(limit, connecting).await;
+        let connected = connected.map_err(|_| ConnectError::Timeout(limit))??;
+        let entering = timeout(limit, self.enter(connected)).await;
+        entering.map_err(|_| ConnectError::Timeout(limit))?
+    }
+
     /// Hands the bytes to a codec, and the codec to its driver.
-    async fn enter(&mut self, connected: Connected) -> Result<(), ConnectError> {
+    async fn enter(&mut self, connected: Connected) -> Result<ConnId, ConnectError> {
         let Connected { io, version } = connected;
         let handle = io.handle().clone();
         let presence = Presence::new(Arc::clone(&self.endpoint), &handle);
         self.ended();
         let io = TokioIo::new(Wire::new(io, presence));
         let driver = Driver::new(Arc::clone(&self.endpoint), handle.clone());
-        let failed = |error| ConnectError::Codec(Arc::new(error));
-        let settings = self.endpoint.context.config();
-        let context = &self.endpoint.context;
         let sender = match version {
-            Version::Http1 => {
-                let head = settings.protocol.max_response_header_size.get();
-                let (mut sender, connection) = http1::Builder::new()
-                    .max_buf_size(usize::try_from(head).unwrap_or(usize::MAX).max(8192))
-                    .handshake(io)
-                    .await
-                    .map_err(failed)?;
-                context.spawn(driver.http1(connection));
-                // The driver has looked at it once: an endpoint that closes at once is found here.
-                sender.ready().await.map_err(failed)?;
-                Sender::Http1(sender)
-            }
-            Version::Http2 => {
-                let streams = Streams::new(context.tasks.clone());
-                let (sender, connection) = http2::Builder::new(streams.clone())
-                    .handshake(io)
-                    .await
-                    .map_err(failed)?;
-                context.spawn(driver.http2(connection, streams));
-                Sender::Http2(sender)
-            }
+            Version::Http1 => self.http1(io, driver).await,
+            Version::Http2 => self.http2(io, driver).await,
         };
+        let sender = sender.map_err(|error| ConnectError::Codec(Arc::new(error)))?;
         handle.greeted();
+        let id = handle.id();
         self.endpoint.ledger().arrive(sender, handle);
-        Ok(())
+        Ok(id)
+    }
+
+    async fn http1(&self, io: TokioIo<Wire>, driver: Driver) -> hyper::Result<Sender> {
+        let context = &self.endpoint.context;
+        let head = context.config().protocol.max_response_header_size.get();
+        let head = usize::try_from(head).unwrap_or(usize::MAX);
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(head.max(LEAST_BUFFER))
+            .handshake(io)
+            .await?;
+        context.spawn(driver.http1(connection));
+        // The driver has looked at it once: an endpoint that closes at once is found here.
+        sender.ready().await?;
+        Ok(Sender::Http1(sender))
+    }
+
+    async fn http2(&self, io: TokioIo<Wire>, driver: Driver) -> hyper::Result<Sender> {
+        let context = &self.endpoint.context;
+        let streams = Streams::new(Arc::clone(context));
+        let (sender, connection) = http2::Builder::new(streams.clone()).handshake(io).await?;
+        context.spawn(driver.http2(connection, streams));
+        Ok(Sender::Http2(sender))
     }
 
     /// The socket is open, and counted as such.

@@ -8,9 +8,10 @@ use tokio::time::{Instant, timeout_at};
 use wharf_control::upstream::{NoPlace, Ticket, longest_wait};
 use wharf_pool::{CloseReason, ConnId, ConnectionHandle};
 
-use super::Endpoint;
 use super::codec::Sent;
 use super::ledger::Loan;
+use super::{Attempt, Endpoint};
+use crate::address::Scheme;
 use crate::body::SendBody;
 use crate::connect::{ConnectError, Version};
 use crate::connection::UpstreamConnection;
@@ -37,10 +38,20 @@ pub(crate) enum LeaseError {
     Shed,
 }
 
+/// Whether a connection had been used before, so that its end may have nothing to do with the request that
+/// met it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stale {
+    Yes,
+    No,
+}
+
 /// How long somebody waits for a connection, and before whom.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     pub(crate) importance: u8,
+    /// The version that it must be.
+    pub(crate) only: Option<Version>,
     /// When the answer is due.
     pub(crate) deadline: Option<Instant>,
 }
@@ -64,8 +75,17 @@ impl Lease {
     }
 
     /// Whether the connection has carried a request before.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.handle.requests() > 0
+    pub(crate) fn staleness(&self) -> Stale {
+        if self.handle.requests() > 0 {
+            Stale::Yes
+        } else {
+            Stale::No
+        }
+    }
+
+    /// Takes the connection out of use.
+    pub(crate) fn retire(&self) {
+        self.endpoint.retire(self.id);
     }
 
     /// The version that the connection speaks; `None` if it takes no more requests.
@@ -111,6 +131,9 @@ impl Endpoint {
     ///
     /// Dropped, it holds no place in the queue; a connection that was granted meanwhile goes to the next.
     pub(crate) async fn lease(self: &Arc<Self>, patience: Patience) -> Result<Lease, LeaseError> {
+        if patience.only == Some(Version::Http1) && self.address.scheme() == Scheme::Https {
+            return self.lease_http1().await;
+        }
         let (answer, granted) = oneshot::channel();
         let now = self.context.clock.now();
         let settings = self.context.config();
@@ -138,6 +161,25 @@ impl Endpoint {
         };
         self.settle();
         wait(granted, self.context.clock.instant(until)).await
+    }
+}
+
+impl Endpoint {
+    /// A request on a connection of HTTP/1, where others may be of HTTP/2.
+    async fn lease_http1(self: &Arc<Self>) -> Result<Lease, LeaseError> {
+        let settings = self.context.config();
+        let room = {
+            let mut ledger = self.ledger();
+            if let Some(loan) = ledger.take_http1() {
+                return Ok(Lease::new(Arc::clone(self), loan));
+            }
+            ledger.take_room(&settings)
+        };
+        if room {
+            Attempt::private(Arc::clone(self)).await
+        } else {
+            Err(LeaseError::Full)
+        }
     }
 }
 

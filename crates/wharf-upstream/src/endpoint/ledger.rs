@@ -12,6 +12,7 @@ use wharf_pool::{ConnId, ConnectionHandle};
 
 use super::{Lease, LeaseError, Sender};
 use crate::address::Scheme;
+use crate::connect::Version;
 use crate::connection::UpstreamConnection;
 use crate::settings::PoolSettings;
 
@@ -112,6 +113,33 @@ impl Ledger {
         None
     }
 
+    /// A request on a free connection of HTTP/1.
+    pub(super) fn take_http1(&mut self) -> Option<Loan> {
+        let http1 = |id: &ConnId| {
+            let sender = self.links.get(id).map(|link| &link.sender);
+            sender.is_some_and(|it| it.version() == Some(Version::Http1) && it.is_ready())
+        };
+        let place = self.free.iter().rposition(http1)?;
+        let id = self.free.remove(place);
+        self.lend(id)
+    }
+
+    /// Room for one connection more, taken at once.
+    pub(super) fn take_room(&mut self, settings: &PoolConfig<PoolSettings>) -> bool {
+        let most = settings.protocol.max_connections_per_endpoint.get();
+        let room = self.open.saturating_add(self.connecting) < most;
+        self.connecting += u32::from(room);
+        room
+    }
+
+    /// A request on a connection that carries none.
+    pub(super) fn lend(&mut self, id: ConnId) -> Option<Loan> {
+        let link = self.links.get_mut(&id)?;
+        link.streams += 1;
+        let handle = link.handle.clone();
+        Some(Loan { id, handle })
+    }
+
     /// A request has ended. The connection is free for another, unless its codec is not yet ready.
     pub(super) fn give_back(&mut self, id: ConnId) {
         let Some(link) = self.links.get_mut(&id) else {
@@ -141,22 +169,21 @@ impl Ledger {
         back
     }
 
-    fn freed(&mut self, id: ConnId) {
+    /// A connection takes another request.
+    pub(super) fn freed(&mut self, id: ConnId) {
         if !self.free.contains(&id) {
             self.free.push(id);
         }
     }
 
-    /// A connection takes requests from now on.
+    /// A connection is there; it is not free yet.
     pub(super) fn arrive(&mut self, sender: Sender, handle: ConnectionHandle<UpstreamConnection>) {
-        let id = handle.id();
         let link = Link {
             sender,
             handle,
             streams: 0,
         };
-        self.links.insert(id, link);
-        self.free.push(id);
+        self.links.insert(link.handle.id(), link);
         self.back_off = BackOff::default();
     }
 
@@ -200,6 +227,24 @@ impl Ledger {
         self.member = false;
         let all: Vec<_> = self.links.keys().copied().collect();
         all.into_iter().filter_map(|id| self.retire(id)).collect()
+    }
+
+    /// Takes out of use as many as there are too many of, those that were used longest ago.
+    pub(super) fn trim(&mut self, now: Timestamp) -> Vec<Sender> {
+        let usage = self.usage();
+        let excess = self.size.close(usage, now) as usize;
+        let unused = |id: &&ConnId| self.links.get(*id).is_some_and(|link| link.streams == 0);
+        let oldest: Vec<_> = self
+            .free
+            .iter()
+            .filter(unused)
+            .take(excess)
+            .copied()
+            .collect();
+        oldest
+            .into_iter()
+            .filter_map(|id| self.retire(id))
+            .collect()
     }
 
     /// A request on one of them, or the sender itself.

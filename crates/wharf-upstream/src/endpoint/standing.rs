@@ -105,6 +105,7 @@ impl Endpoint {
             Returned::Ejected(ejection) => {
                 let cause = ejection.cause;
                 drop(standing);
+                self.tally.ejected();
                 tracing::info!(endpoint = %self.address, ?cause, "endpoint left alone");
             }
             Returned::Back => {

@@ -1,0 +1,88 @@
+//! [`Tally`]: what an endpoint has done since start.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use wharf_pool::Outcome;
+
+use crate::error::SendError;
+
+/// What an endpoint has done since start, counted by all workers.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    outcomes: [AtomicU64; Outcome::ALL.len()],
+    failures: [AtomicU64; SendError::KINDS.len()],
+    latency: AtomicU64,
+    answers: AtomicU64,
+    ejections: AtomicU64,
+    retries: AtomicU64,
+}
+
+/// The figures of one endpoint since start. They only grow.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct EndpointMetrics {
+    /// Requests ended, by outcome; every outcome is there.
+    pub requests_by_outcome: Vec<(Outcome, u64)>,
+    /// Requests that were not answered, by [`SendError::kind`]; every kind is there.
+    pub failures_by_kind: Vec<(&'static str, u64)>,
+    /// The times from request to head, added up …
+    pub latency: Duration,
+    /// … over so many answers.
+    pub answers: u64,
+    /// How often it was left alone.
+    pub ejections: u64,
+    /// Requests that it was given since another attempt had failed.
+    pub retries: u64,
+}
+
+impl Tally {
+    pub(crate) fn ended(&self, outcome: Outcome) {
+        add(&self.outcomes[outcome as usize], 1);
+    }
+
+    pub(crate) fn failed(&self, error: &SendError) {
+        let place = SendError::KINDS.iter().position(|it| *it == error.kind());
+        if let Some(place) = place {
+            add(&self.failures[place], 1);
+        }
+    }
+
+    pub(crate) fn answered(&self, took: Duration) {
+        add(
+            &self.latency,
+            u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
+        );
+        add(&self.answers, 1);
+    }
+
+    pub(crate) fn ejected(&self) {
+        add(&self.ejections, 1);
+    }
+
+    pub(crate) fn retried(&self) {
+        add(&self.retries, 1);
+    }
+
+    pub(crate) fn read(&self) -> EndpointMetrics {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        EndpointMetrics {
+            requests_by_outcome: Outcome::ALL
+                .into_iter()
+                .zip(self.outcomes.each_ref().map(of))
+                .collect(),
+            failures_by_kind: SendError::KINDS
+                .into_iter()
+                .zip(self.failures.each_ref().map(of))
+                .collect(),
+            latency: Duration::from_nanos(of(&self.latency)),
+            answers: of(&self.answers),
+            ejections: of(&self.ejections),
+            retries: of(&self.retries),
+        }
+    }
+}
+
+fn add(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
