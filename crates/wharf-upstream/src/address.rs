@@ -1,7 +1,7 @@
 //! [`EndpointAddress`]: where an endpoint is, and what is spoken to it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -52,6 +52,8 @@ pub struct EndpointAddress {
     scheme: Scheme,
     host: Arc<str>,
     port: u16,
+    /// The name that this IP address was found under.
+    name: Option<Arc<str>>,
 }
 
 impl EndpointAddress {
@@ -75,28 +77,50 @@ impl EndpointAddress {
         self.host.parse().ok()
     }
 
-    /// `host:port` as it stands in a `Host` field: without the port that the scheme implies.
-    pub(crate) fn authority(&self) -> String {
-        let (open, close) = self.brackets();
-        if self.port == self.scheme.port() {
-            format!("{open}{}{close}", self.host)
-        } else {
-            format!("{open}{}{close}:{}", self.host, self.port)
+    /// The same endpoint at one of the addresses that its name stands for.
+    pub(crate) fn found_at(&self, address: SocketAddr) -> Self {
+        Self {
+            scheme: self.scheme,
+            host: Arc::from(address.ip().to_string()),
+            port: address.port(),
+            name: self.ip().is_none().then(|| Arc::clone(&self.host)),
         }
     }
 
-    fn brackets(&self) -> (&'static str, &'static str) {
-        if self.host.contains(':') {
-            ("[", "]")
+    /// Whether it was found under the name of `origin`.
+    pub(crate) fn is_of(&self, origin: &Self) -> bool {
+        self.name.as_ref() == Some(&origin.host) && self.port == origin.port
+    }
+
+    /// The name that its certificate has, if it has one.
+    pub(crate) fn server_name(&self) -> &str {
+        self.name.as_ref().unwrap_or(&self.host)
+    }
+
+    /// `host:port` as it stands in a `Host` field: without the port that the scheme implies.
+    pub(crate) fn authority(&self) -> String {
+        let host = self.server_name();
+        let (open, close) = brackets(host);
+        if self.port == self.scheme.port() {
+            format!("{open}{host}{close}")
         } else {
-            ("", "")
+            format!("{open}{host}{close}:{}", self.port)
         }
+    }
+}
+
+/// Around a host in a URL: only IPv6 addresses have colons.
+fn brackets(host: &str) -> (&'static str, &'static str) {
+    if host.contains(':') {
+        ("[", "]")
+    } else {
+        ("", "")
     }
 }
 
 impl fmt::Display for EndpointAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (open, close) = self.brackets();
+        let (open, close) = brackets(&self.host);
         let (scheme, host, port) = (self.scheme.as_str(), &self.host, self.port);
         write!(f, "{scheme}://{open}{host}{close}:{port}")
     }
@@ -146,6 +170,7 @@ fn parse(text: &str) -> Option<EndpointAddress> {
         scheme,
         host: Arc::from(host.to_ascii_lowercase()),
         port,
+        name: None,
     })
 }
 

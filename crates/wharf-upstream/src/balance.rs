@@ -160,10 +160,7 @@ impl Fleet {
 
 impl Endpoint {
     fn may_be_asked(&self, now: Timestamp) -> bool {
-        matches!(
-            self.standing().admission(now),
-            Admission::Serve | Admission::Probe
-        )
+        !self.is_down() && self.standing().admission(now) != Admission::Leave
     }
 
     /// Takes the probe, if there is one to take.

@@ -14,13 +14,14 @@ pub(crate) use presence::Presence;
 pub(crate) use standing::{Answer, Standing};
 
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wharf_control::upstream::PoolUse;
 use wharf_pool::ConnId;
 
 use crate::address::EndpointAddress;
+use crate::check::Schedule;
 use crate::context::Context;
 use crate::tally::Tally;
 use ledger::{Ledger, Turn};
@@ -36,6 +37,10 @@ pub(crate) struct Endpoint {
     /// Requests that were given to it and have not ended, those that wait for a connection included.
     load: AtomicU32,
     pub(crate) tally: Tally,
+    schedule: Mutex<Schedule>,
+    /// Whether health checks say that it is not well.
+    down: AtomicBool,
+    seed: u64,
 }
 
 impl Endpoint {
@@ -51,6 +56,9 @@ impl Endpoint {
             context: Arc::clone(context),
             load: AtomicU32::new(0),
             tally: Tally::default(),
+            schedule: Mutex::new(Schedule::new()),
+            down: AtomicBool::new(false),
+            seed,
         })
     }
 
@@ -62,6 +70,41 @@ impl Endpoint {
     /// How well it does. Taken before the budget of ejections, never with the ledger.
     pub(crate) fn standing(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When it is asked whether it is well.
+    pub(crate) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number of its own.
+    pub(crate) const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Whether health checks say that it is not well.
+    pub(crate) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    /// Health checks say something else than before.
+    pub(crate) fn turned(self: &Arc<Self>, up: bool) {
+        self.down.store(!up, Ordering::Relaxed);
+        if up {
+            let now = self.context.clock.now();
+            self.standing().back(&mut self.context.budget(), now);
+            tracing::info!(endpoint = %self.address, "endpoint is well again");
+            self.grow();
+        } else {
+            tracing::warn!(endpoint = %self.address, "endpoint is not well");
+        }
+    }
+
+    /// Nobody asks any more: it is well until something else is known.
+    pub(crate) fn unchecked(&self) {
+        if self.down.swap(false, Ordering::Relaxed) {
+            *self.schedule() = Schedule::new();
+        }
     }
 
     /// Requests that were given to it and have not ended.

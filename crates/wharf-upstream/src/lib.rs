@@ -20,16 +20,19 @@ mod address;
 mod aim;
 mod balance;
 mod body;
+mod check;
 mod clock;
 mod connect;
 mod connection;
 mod context;
+mod discovery;
 mod drive;
 mod endpoint;
 mod error;
 mod exchange;
 mod flight;
 mod options;
+mod policy;
 mod replay;
 mod report;
 mod send;
@@ -51,6 +54,10 @@ pub use connect::{ConnectError, LinkLocal};
 pub use connection::UpstreamConnection;
 pub use error::{SendError, Unsent};
 pub use options::{ResponseTimeout, Retry, SendOptions};
+pub use policy::{
+    CheckKind, CheckPath, HealthCheckPatch, HealthCheckSettings, OutlierPatch, OutlierSettings,
+    ServiceName,
+};
 pub use report::{EndpointReport, EndpointState};
 pub use settings::{PoolPatch, PoolSettings};
 pub use setup::{EndpointSetup, StartError, UpstreamSettings, UpstreamSetup};

@@ -83,6 +83,7 @@ impl Endpoint {
         let active = usage.in_use + usage.idle;
         let standing = self.standing();
         let state = match standing.admission(now) {
+            _ if self.is_down() => EndpointState::Down,
             Admission::Serve if active == 0 => EndpointState::Warming,
             Admission::Serve => EndpointState::Ready,
             Admission::Probe | Admission::Leave => EndpointState::Ejected,

@@ -1,6 +1,7 @@
 //! [`UpstreamSetup`]: what an upstream is started with.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -11,6 +12,7 @@ use crate::address::EndpointAddress;
 use crate::balance::Balance;
 use crate::connect::LinkLocal;
 use crate::connection::UpstreamConnection;
+use crate::policy::{HealthCheckSettings, OutlierSettings};
 use crate::settings::PoolSettings;
 
 /// What an upstream is started with.
@@ -39,6 +41,13 @@ pub struct UpstreamSetup {
 pub struct UpstreamSettings {
     /// Its endpoints, all of one scheme.
     pub endpoints: Vec<EndpointSetup>,
+    /// How often the names of endpoints are looked up, each address then being an endpoint of its own. Without
+    /// it an endpoint is whatever answers first under its name, looked up for each connection.
+    pub resolve_every: Option<Duration>,
+    /// How they are asked whether they are well; without it they are not.
+    pub health_check: Option<HealthCheckSettings>,
+    /// When they are left alone because of what they answer.
+    pub outlier: OutlierSettings,
     /// How they are chosen.
     pub balance: Balance,
     /// How connections to them are made, kept and waited for.
@@ -74,6 +83,9 @@ impl UpstreamSettings {
     pub fn new(endpoints: impl IntoIterator<Item = EndpointAddress>) -> Self {
         Self {
             endpoints: endpoints.into_iter().map(EndpointSetup::from).collect(),
+            resolve_every: None,
+            health_check: None,
+            outlier: OutlierSettings::default(),
             balance: Balance::default(),
             pool: PoolSettings::defaults(),
         }

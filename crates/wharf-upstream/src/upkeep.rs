@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::check;
 use crate::endpoint::Endpoint;
 use crate::upstream::Inner;
 
@@ -20,7 +21,14 @@ pub(crate) async fn keep(upstream: Weak<Inner>) {
         let Some(upstream) = upstream.upgrade() else {
             return;
         };
-        upstream.fleet().endpoints.iter().for_each(Endpoint::tend);
+        let checks = upstream.health_check();
+        for endpoint in &upstream.fleet().endpoints {
+            endpoint.tend();
+            match &checks {
+                Some(settings) => check::due(endpoint, settings),
+                None => endpoint.unchecked(),
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -13,18 +13,20 @@ use wharf_pool::{CloseReason, ListenerName, Pool, PoolName, Registry, ScopeLimit
 
 use crate::address::Scheme;
 use crate::balance::Fleet;
-use crate::connect::Connector;
+use crate::connect::{Connector, LinkLocal};
 use crate::connection::UpstreamConnection;
 use crate::context::Context;
+use crate::discovery::discover;
 use crate::endpoint::Endpoint;
 use crate::error::SendError;
+use crate::policy::HealthCheckSettings;
 use crate::setup::{EndpointSetup, StartError, UpstreamSettings, UpstreamSetup};
 use crate::{ticker, upkeep};
 
 /// Several servers that are asked as if they were one. Cheap to clone; all clones share everything.
 #[derive(Clone)]
 pub struct Upstream {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 pub(crate) struct Inner {
@@ -33,12 +35,29 @@ pub(crate) struct Inner {
     context: Arc<Context>,
     fleet: ArcSwap<Fleet>,
     retries: Mutex<RetryBudget>,
-    /// Held while the endpoints change.
+    /// Held while something changes.
     changing: Mutex<UpstreamSettings>,
     registry: Registry<UpstreamConnection>,
 }
 
+impl EndpointSetup {
+    fn start(&self, settings: &UpstreamSettings, context: &Arc<Context>) -> Arc<Endpoint> {
+        let endpoint = Endpoint::new(self.address.clone(), self.weight, context);
+        endpoint.standing().set(settings.outlier.law());
+        endpoint
+    }
+}
+
 impl Inner {
+    fn changing(&self) -> MutexGuard<'_, UpstreamSettings> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How endpoints are asked whether they are well.
+    pub(crate) fn health_check(&self) -> Option<HealthCheckSettings> {
+        self.changing().health_check.clone()
+    }
+
     pub(crate) fn fleet(&self) -> Arc<Fleet> {
         self.fleet.load_full()
     }
@@ -81,11 +100,11 @@ impl Upstream {
         let pool = registry.get_or_create(&pool_name, settings.pool.clone())?;
         let connector = Connector::new(tls.as_ref(), server_name, link_local);
         let context = Arc::new(Context::new(pool, connector, seed(&name)));
-        let endpoints = settings.endpoints.iter();
-        let endpoints: Vec<_> = endpoints
-            .map(|it| Endpoint::new(it.address.clone(), it.weight, &context))
-            .collect();
-        let fleet = Fleet::new(endpoints, settings.balance, &mut context.random());
+        let endpoints = settings
+            .endpoints
+            .iter()
+            .map(|it| it.start(&settings, &context));
+        let fleet = Fleet::new(endpoints.collect(), settings.balance, &mut context.random());
         context.budget().set_endpoints(count(&fleet));
         if own {
             registry.set_state(ServingState::Serving);
@@ -108,16 +127,17 @@ impl Upstream {
                 registry,
             }),
         };
-        upstream.keep();
+        upstream.keep(link_local);
         Ok(upstream)
     }
 
-    fn keep(&self) {
+    fn keep(&self, link_local: LinkLocal) {
         let (context, upstream) = (&self.inner.context, Arc::downgrade(&self.inner));
         let closing = context.closing.clone();
         context.spawn(async move {
             tokio::select! {
-                () = upkeep::keep(upstream) => {}
+                () = upkeep::keep(Weak::clone(&upstream)) => {}
+                () = discover(upstream, link_local) => {}
                 () = closing.cancelled() => {}
             }
         });
@@ -147,11 +167,40 @@ impl Upstream {
         }
         let mut changing = self.changing();
         let differences = self.set_pool(settings.pool.clone())?;
-        if changing.endpoints != settings.endpoints || changing.balance != settings.balance {
-            self.rebuild(&settings);
+        let named = changing.endpoints != settings.endpoints
+            || changing.resolve_every.is_some() != settings.resolve_every.is_some();
+        if named || changing.balance != settings.balance {
+            self.rebuild(&settings.endpoints, &settings);
+        }
+        for endpoint in &self.fleet().endpoints {
+            endpoint.standing().set(settings.outlier.law());
         }
         *changing = settings;
         Ok(differences)
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> UpstreamSettings {
+        let mut settings = self.changing().clone();
+        // Changed there too, by whoever has the pool.
+        settings.pool = PoolConfig::clone(&self.pool().config());
+        settings
+    }
+
+    /// Takes what discovery has found, unless the settings have changed meanwhile.
+    pub(crate) fn discovered(&self, of: &UpstreamSettings, endpoints: &[EndpointSetup]) {
+        let changing = self.changing();
+        let same = changing.endpoints == of.endpoints && changing.resolve_every.is_some();
+        let fleet = self.fleet();
+        let mut known = fleet.endpoints.iter().map(|it| (&it.address, it.weight));
+        let news = !endpoints
+            .iter()
+            .map(|it| (&it.address, it.weight))
+            .eq(known.by_ref());
+        if same && news {
+            tracing::info!(upstream = %self.inner.name, endpoints = endpoints.len(), "names looked up");
+            self.rebuild(endpoints, &changing);
+        }
     }
 
     fn set_pool(
@@ -165,24 +214,18 @@ impl Upstream {
         self.pool().set_config(pool).map_err(bad)
     }
 
-    fn rebuild(&self, settings: &UpstreamSettings) {
+    fn rebuild(&self, endpoints: &[EndpointSetup], settings: &UpstreamSettings) {
         let (context, old) = (&self.inner.context, self.fleet());
         let known = |it: &EndpointSetup| {
             let same =
                 |there: &&Arc<Endpoint>| there.address == it.address && there.weight == it.weight;
             old.endpoints.iter().find(same).cloned()
         };
-        let endpoints = settings.endpoints.iter();
-        let endpoints: Vec<_> = endpoints
-            .map(|it| {
-                known(it).unwrap_or_else(|| Endpoint::new(it.address.clone(), it.weight, context))
-            })
-            .collect();
-        let next = Arc::new(Fleet::new(
-            endpoints,
-            settings.balance,
-            &mut context.random(),
-        ));
+        let endpoints = endpoints
+            .iter()
+            .map(|it| known(it).unwrap_or_else(|| it.start(settings, context)));
+        let next = Fleet::new(endpoints.collect(), settings.balance, &mut context.random());
+        let next = Arc::new(next);
         context.budget().set_endpoints(count(&next));
         self.inner.fleet.store(Arc::clone(&next));
         next.endpoints.iter().for_each(Endpoint::grow);
@@ -261,10 +304,7 @@ impl Upstream {
     }
 
     fn changing(&self) -> MutexGuard<'_, UpstreamSettings> {
-        self.inner
-            .changing
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.changing()
     }
 }
 

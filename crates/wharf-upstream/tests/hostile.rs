@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use wharf_pool::CloseReason;
 use wharf_upstream::{BodyError, ResponseTimeout, SendBody, SendError, SendOptions, Upstream};
 
-use crate::servers::{Server, ask, get, until, upstream};
+use crate::servers::{Server, ask, get, nobody, until, upstream};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -76,9 +76,7 @@ async fn an_endpoint_that_closes_at_once_is_an_error_and_costs_no_slot() {
 
 #[tokio::test]
 async fn nobody_listening_is_said_at_once_and_nothing_was_sent() {
-    let server = Server::raw(|_, _| async {}).await;
-    let address = server.url("http");
-    drop(server);
+    let (_kept, address) = nobody();
     let upstream = upstream(&[address], |_| {});
     let error = ask(&upstream, "/").await.unwrap_err();
     assert_eq!(
@@ -233,9 +231,8 @@ async fn an_answer_that_is_dropped_half_read_gives_its_connection_up() {
 
 #[tokio::test]
 async fn another_endpoint_is_asked_where_nothing_was_sent() {
-    let (gone, there) = (Server::raw(|_, _| async {}).await, Server::good().await);
-    let addresses = [gone.url("http"), there.url("http")];
-    drop(gone);
+    let ((_kept, gone), there) = (nobody(), Server::good().await);
+    let addresses = [gone, there.url("http")];
     let upstream = upstream(&addresses, |setup| {
         setup.settings.balance = wharf_upstream::Balance::RoundRobin;
     });

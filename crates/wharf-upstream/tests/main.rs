@@ -8,3 +8,6 @@ mod hostile;
 mod http2;
 mod queue;
 mod reuse;
+mod standing;
+mod tls;
+mod tunnels;

@@ -11,7 +11,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use wharf_upstream::{SendBody, SendOptions, Upstream, UpstreamSetup};
 
@@ -78,7 +79,10 @@ impl Server {
         let seen = Arc::clone(&requests);
         let server = Self::raw(move |_, socket| {
             let seen = Arc::clone(&seen);
-            async move { serve(socket, seen).await }
+            async move {
+                let address = socket.local_addr().unwrap().to_string();
+                serve_at(socket, seen, address).await;
+            }
         });
         Self {
             requests,
@@ -87,24 +91,30 @@ impl Server {
     }
 }
 
-async fn serve(socket: TcpStream, seen: Arc<AtomicUsize>) {
-    let address = socket.local_addr().unwrap();
+/// Serves one connection as [`Server::good`] does, without its address.
+pub(crate) async fn serve<Io>(io: Io, seen: Arc<AtomicUsize>)
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    serve_at(io, seen, String::new()).await;
+}
+
+async fn serve_at<Io>(io: Io, seen: Arc<AtomicUsize>, address: String)
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request: Request<Incoming>| {
         seen.fetch_add(1, Ordering::SeqCst);
-        answer(request, address)
+        answer(request, address.clone())
     });
     let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     // How it ends is the other side's to tell.
-    drop(
-        builder
-            .serve_connection(TokioIo::new(socket), service)
-            .await,
-    );
+    drop(builder.serve_connection(TokioIo::new(io), service).await);
 }
 
 async fn answer(
     request: Request<Incoming>,
-    address: SocketAddr,
+    address: String,
 ) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let path = request.uri().path().to_owned();
     if let Some(millis) = request.uri().query().and_then(|it| it.parse().ok()) {
@@ -114,10 +124,18 @@ async fn answer(
     let body = if path == "/echo" {
         request.into_body().collect().await?.to_bytes()
     } else {
-        Bytes::from(address.to_string())
+        Bytes::from(address)
     };
     let answer = Response::builder().status(status.unwrap_or(200_u16));
     Ok(answer.body(Full::new(body)).unwrap())
+}
+
+/// An address at which nobody listens, and nobody else can while the socket is kept.
+pub(crate) fn nobody() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = format!("http://{}", socket.local_addr().unwrap());
+    (socket, address)
 }
 
 /// An upstream of these endpoints, changed as `change` says.

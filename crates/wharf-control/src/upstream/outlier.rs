@@ -106,6 +106,11 @@ impl Outlier {
         }
     }
 
+    /// Takes other numbers from now on.
+    pub const fn set(&mut self, settings: OutlierSettings) {
+        self.settings = settings;
+    }
+
     /// What the endpoint may be given.
     pub fn admission(&self, now: Timestamp) -> Admission {
         match self.state {

@@ -95,10 +95,10 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_refuses_does_not_delay_the_next() {
         let open = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let closed = {
-            let bound = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            bound.local_addr().unwrap()
-        };
+        // Bound and not listening, so that nobody else listens there.
+        let bound = tokio::net::TcpSocket::new_v4().unwrap();
+        bound.bind(at("127.0.0.1:0")).unwrap();
+        let closed = bound.local_addr().unwrap();
         let begun = Instant::now();
         let found = first_of(vec![closed, open.local_addr().unwrap()])
             .await

@@ -54,7 +54,7 @@ impl Tls {
         };
         let name = match &self.server_name {
             Some(name) => name.clone(),
-            None => ServerName::try_from(address.host().to_owned())
+            None => ServerName::try_from(address.server_name().to_owned())
                 .map_err(|error| failed(io::Error::other(error)))?,
         };
         let connector = match only {

@@ -47,25 +47,33 @@ impl Attempt {
         });
     }
 
-    async fn run(mut self) {
+    /// Makes a connection that is free for whoever is next.
+    pub(crate) async fn run(mut self) {
         match self.make(None).await {
             Ok(id) => {
-                self.endpoint.ledger().freed(id);
+                self.endpoint.ledger().enter(id);
                 self.endpoint.settle();
             }
             Err(error) => self.fail(&error),
         }
     }
 
-    /// Makes a connection of HTTP/1 for one request, beside those of HTTP/2. The ledger has counted it.
-    pub(crate) async fn private(endpoint: Arc<Endpoint>) -> Result<Lease, LeaseError> {
-        let mut attempt = Self {
-            endpoint: Arc::clone(&endpoint),
+    /// One that somebody waits for himself; nothing if there are as many connections as may be.
+    pub(crate) fn beside(endpoint: &Arc<Endpoint>) -> Option<Self> {
+        let settings = endpoint.context.config();
+        let room = endpoint.ledger().take_room(&settings);
+        room.then(|| Self {
+            endpoint: Arc::clone(endpoint),
             ended: false,
-        };
-        let made = attempt.make(Some(Version::Http1)).await;
+        })
+    }
+
+    /// Makes a connection that is leased from the beginning.
+    pub(crate) async fn private(mut self, only: Option<Version>) -> Result<Lease, LeaseError> {
+        let endpoint = Arc::clone(&self.endpoint);
+        let made = self.make(only).await;
         let id = made
-            .inspect_err(|error| attempt.fail(error))
+            .inspect_err(|error| self.fail(error))
             .map_err(LeaseError::Connect)?;
         let loan = endpoint.ledger().lend(id);
         loan.map(|loan| Lease::new(endpoint, loan))

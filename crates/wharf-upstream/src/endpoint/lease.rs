@@ -23,6 +23,16 @@ pub(crate) struct Lease {
     pub(crate) handle: ConnectionHandle<UpstreamConnection>,
     /// Whether the answer was read to its end.
     whole: bool,
+    after: After,
+}
+
+/// What becomes of the connection after the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// It is free for the next.
+    Free,
+    /// It is closed.
+    Close,
 }
 
 /// Why there is none.
@@ -63,6 +73,7 @@ impl Lease {
             id: loan.id,
             handle: loan.handle,
             whole: false,
+            after: After::Free,
         }
     }
 
@@ -81,6 +92,12 @@ impl Lease {
         } else {
             Stale::No
         }
+    }
+
+    /// The connection is closed after this request.
+    pub(crate) fn only_once(mut self) -> Self {
+        self.after = After::Close;
+        self
     }
 
     /// Takes the connection out of use.
@@ -116,7 +133,10 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if !self.whole {
+        if self.after == After::Close {
+            self.handle.conclude(CloseReason::Completed);
+            self.endpoint.retire(self.id);
+        } else if !self.whole {
             self.conclude(CloseReason::Abandoned);
         }
         self.endpoint.ledger().give_back(self.id);
@@ -167,19 +187,12 @@ impl Endpoint {
 impl Endpoint {
     /// A request on a connection of HTTP/1, where others may be of HTTP/2.
     async fn lease_http1(self: &Arc<Self>) -> Result<Lease, LeaseError> {
-        let settings = self.context.config();
-        let room = {
-            let mut ledger = self.ledger();
-            if let Some(loan) = ledger.take_http1() {
-                return Ok(Lease::new(Arc::clone(self), loan));
-            }
-            ledger.take_room(&settings)
-        };
-        if room {
-            Attempt::private(Arc::clone(self)).await
-        } else {
-            Err(LeaseError::Full)
+        let loan = self.ledger().take_http1();
+        if let Some(loan) = loan {
+            return Ok(Lease::new(Arc::clone(self), loan));
         }
+        let attempt = Attempt::beside(self).ok_or(LeaseError::Full)?;
+        attempt.private(Some(Version::Http1)).await
     }
 }
 

@@ -35,6 +35,8 @@ pub(super) struct Ledger {
     /// Whether the endpoint is one of the upstream's, and not of a former configuration.
     member: bool,
     scheme: Scheme,
+    /// The version that TLS has agreed on.
+    agreed: Option<Version>,
 }
 
 /// One connection that takes requests, or has taken them.
@@ -90,6 +92,7 @@ impl Ledger {
             max_streams: settings.protocol.max_streams.get(),
             member: true,
             scheme,
+            agreed: None,
         }
     }
 
@@ -169,8 +172,14 @@ impl Ledger {
         back
     }
 
+    /// A new connection takes requests.
+    pub(super) fn enter(&mut self, id: ConnId) {
+        self.agreed = self.sender(id).and_then(|sender| sender.version());
+        self.freed(id);
+    }
+
     /// A connection takes another request.
-    pub(super) fn freed(&mut self, id: ConnId) {
+    fn freed(&mut self, id: ConnId) {
         if !self.free.contains(&id) {
             self.free.push(id);
         }
@@ -284,6 +293,16 @@ impl Ledger {
         self.links.values().find_map(carries)
     }
 
+    /// Whether the next connection will carry many requests. Of TLS it is believed until it is known, so that the
+    /// first handshake is made alone, and the others resume its session.
+    fn will_multiplex(&self) -> bool {
+        match self.scheme {
+            Scheme::Http => false,
+            Scheme::H2c => true,
+            Scheme::Https => self.agreed != Some(Version::Http1),
+        }
+    }
+
     /// How many connections to begin now; they count as begun.
     pub(super) fn grow(&mut self, settings: &PoolConfig<PoolSettings>, now: Timestamp) -> u32 {
         if !self.member && self.waiters.is_empty() {
@@ -291,10 +310,8 @@ impl Ledger {
         }
         let usage = self.usage();
         self.max_streams = settings.protocol.max_streams.get();
-        self.size.set(size_settings(
-            self.multiplexed().is_some() || self.scheme == Scheme::H2c,
-            settings,
-        ));
+        self.size
+            .set(size_settings(self.will_multiplex(), settings));
         let wanted = self.size.create(usage, None, now);
         let wanted = if now < self.back_off.until {
             // Only for those who wait, one at a time: the endpoint may be back sooner than it is looked for.

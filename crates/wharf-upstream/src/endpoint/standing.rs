@@ -51,6 +51,17 @@ impl Standing {
         self.outlier.reinstate(budget, now);
     }
 
+    /// It is well again, as something says that knows better than answers do.
+    pub(crate) fn back(&mut self, budget: &mut EjectionBudget, now: Timestamp) {
+        self.outlier.reinstate(budget, now);
+        self.slow_start.begin(now);
+    }
+
+    /// Judges by other numbers from now on.
+    pub(crate) const fn set(&mut self, settings: OutlierSettings) {
+        self.outlier.set(settings);
+    }
+
     /// Takes the one probe that a returning endpoint gets.
     pub(crate) fn begin_probe(&mut self, now: Timestamp) -> bool {
         self.outlier.begin_probe(now)

@@ -1,0 +1,146 @@
+//! Health checks: endpoints are asked whether they are well, whoever else asks them.
+
+mod grpc;
+mod streak;
+
+pub(crate) use streak::Streak;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use tokio::time::timeout;
+use wharf_control::{Timestamp, jittered, offset};
+
+use crate::aim::aim;
+use crate::body::SendBody;
+use crate::endpoint::{Attempt, Endpoint, Lease};
+use crate::options::SendOptions;
+use crate::policy::{CheckKind, HealthCheckSettings};
+
+/// How much of the interval chance adds or takes.
+const JITTER: f64 = 0.1;
+
+/// The most that is read of an answer.
+const MOST: usize = 64 * 1024;
+
+/// When an endpoint is asked next, and what its answers come to.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    next: Option<Timestamp>,
+    /// Counts the checks, so that each has a jitter of its own.
+    nth: u64,
+    pub(crate) streak: Streak,
+}
+
+impl Schedule {
+    pub(crate) const fn new() -> Self {
+        Self {
+            next: None,
+            nth: 0,
+            streak: Streak::new(),
+        }
+    }
+
+    /// Whether a check is due; the next one is set then. The first comes at a moment of the first interval
+    /// that chance says, so that the endpoints of many gateways are not asked all at once.
+    fn take(&mut self, interval: Duration, seed: u64, now: Timestamp) -> bool {
+        let seed = seed.wrapping_add(self.nth);
+        self.nth = self.nth.wrapping_add(1);
+        match self.next {
+            None => {
+                self.next = Some(now.after(offset(interval, seed)));
+                false
+            }
+            Some(next) if next <= now => {
+                self.next = Some(now.after(jittered(interval, JITTER, seed)));
+                true
+            }
+            Some(_) => false,
+        }
+    }
+}
+
+/// Asks an endpoint, if that is due.
+pub(crate) fn due(endpoint: &Arc<Endpoint>, settings: &HealthCheckSettings) {
+    let now = endpoint.context.clock.now();
+    let seed = endpoint.seed();
+    if !endpoint.schedule().take(settings.interval, seed, now) {
+        return;
+    }
+    let (endpoint, settings) = (Arc::clone(endpoint), settings.clone());
+    let context = Arc::clone(&endpoint.context);
+    let closing = context.closing.clone();
+    context.spawn(async move {
+        tokio::select! {
+            () = closing.cancelled() => {}
+            () = check(&endpoint, &settings) => {}
+        }
+    });
+}
+
+async fn check(endpoint: &Arc<Endpoint>, settings: &HealthCheckSettings) {
+    let Some(attempt) = Attempt::beside(endpoint) else {
+        // So many connections as there may be: how it does is known from their answers.
+        return;
+    };
+    let asked = async {
+        // One connection for each check: that a new one can be made is a part of the question.
+        let lease = attempt.private(None).await.ok()?.only_once();
+        ask(endpoint, &lease, settings).await
+    };
+    let well = timeout(settings.timeout, asked)
+        .await
+        .ok()
+        .flatten()
+        .is_some();
+    let (fall, rise) = (settings.fall.get(), settings.rise.get());
+    let turned = endpoint.schedule().streak.note(well, fall, rise);
+    if let Some(up) = turned {
+        endpoint.turned(up);
+    }
+}
+
+/// Nothing if the endpoint is not well.
+async fn ask(endpoint: &Endpoint, lease: &Lease, settings: &HealthCheckSettings) -> Option<()> {
+    let version = lease.version()?;
+    let mut request = match settings.kind {
+        CheckKind::Tcp => return Some(()),
+        CheckKind::Http => {
+            let mut request = Request::new(SendBody::default());
+            *request.uri_mut() = settings.path.uri();
+            request
+        }
+        CheckKind::Grpc => {
+            let body = Full::new(grpc::question(settings.service.as_ref()));
+            let body = SendBody::new(body.map_err(|never| match never {}));
+            let mut request = Request::new(body);
+            *request.method_mut() = Method::POST;
+            *request.uri_mut() = grpc::path();
+            request.headers_mut().extend(grpc::fields());
+            request
+        }
+    };
+    aim(
+        &mut request,
+        &endpoint.address,
+        version,
+        &SendOptions::default(),
+    )
+    .ok()?;
+    let answer = lease.send(request).ok()?.answered().await.ok()?;
+    let (status, answer) = (answer.status(), answer.into_body());
+    match settings.kind {
+        CheckKind::Grpc => serves(status, answer).await,
+        CheckKind::Http | CheckKind::Tcp => {
+            (status.is_success() || status.is_redirection()).then_some(())
+        }
+    }
+}
+
+async fn serves(status: StatusCode, answer: Incoming) -> Option<()> {
+    let whole = Limited::new(answer, MOST).collect().await.ok()?;
+    (status == StatusCode::OK && grpc::says_serving(&whole.to_bytes())).then_some(())
+}

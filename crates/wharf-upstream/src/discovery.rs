@@ -1,0 +1,85 @@
+//! Discovery: the addresses that the endpoints' names stand for, each an endpoint of its own.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use tokio::time::sleep;
+use wharf_control::jittered;
+
+use crate::address::EndpointAddress;
+use crate::connect::{LinkLocal, resolve};
+use crate::setup::{EndpointSetup, UpstreamSettings};
+use crate::upstream::{Inner, Upstream};
+
+/// How much of the interval chance adds or takes.
+const JITTER: f64 = 0.1;
+
+/// How often it is looked whether discovery was switched on.
+const OFF: Duration = Duration::from_secs(1);
+
+/// The most endpoints of an upstream.
+const MOST: usize = 1024;
+
+/// Looks names up again and again, until the upstream is closed or nobody has it any more.
+pub(crate) async fn discover(upstream: Weak<Inner>, link_local: LinkLocal) {
+    for nth in 0.. {
+        let Some(found) = upstream.upgrade().map(|inner| Upstream { inner }) else {
+            return;
+        };
+        let settings = found.settings();
+        let Some(every) = settings.resolve_every else {
+            drop(found);
+            sleep(OFF).await;
+            continue;
+        };
+        let known: Vec<_> = found
+            .fleet()
+            .endpoints
+            .iter()
+            .map(|it| it.address.clone())
+            .collect();
+        // Not kept over the look-up: the last owner may go meanwhile.
+        drop(found);
+        let endpoints = look_up(&settings, &known, link_local).await;
+        let Some(found) = upstream.upgrade().map(|inner| Upstream { inner }) else {
+            return;
+        };
+        found.discovered(&settings, &endpoints);
+        drop(found);
+        sleep(jittered(every, JITTER, nth)).await;
+    }
+}
+
+/// The endpoints as their names have them now. Where a name cannot be looked up, what was known of it stays: an
+/// outage of the resolver is none of the endpoints.
+async fn look_up(
+    settings: &UpstreamSettings,
+    known: &[EndpointAddress],
+    link_local: LinkLocal,
+) -> Vec<EndpointSetup> {
+    let mut found: Vec<EndpointSetup> = Vec::new();
+    for endpoint in &settings.endpoints {
+        let addresses = resolve(&endpoint.address, link_local).await;
+        let addresses = addresses.inspect_err(|error| {
+            tracing::warn!(endpoint = %endpoint.address, %error, "name not found");
+        });
+        let mut addresses: Vec<_> = if let Ok(found) = addresses {
+            let found = found.into_iter();
+            found.map(|it| endpoint.address.found_at(it)).collect()
+        } else {
+            let before = known.iter().filter(|it| it.is_of(&endpoint.address));
+            before.cloned().collect()
+        };
+        if addresses.is_empty() {
+            // Never found so far: whoever connects looks it up then.
+            addresses.push(endpoint.address.clone());
+        }
+        for address in addresses {
+            let weight = endpoint.weight;
+            if found.len() < MOST && !found.iter().any(|it| it.address == address) {
+                found.push(EndpointSetup { address, weight });
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,209 @@
+//! Endpoints that do badly get less, or nothing, until they do well again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wharf_pool::config::Count;
+use wharf_upstream::{Balance, CheckKind, EndpointSetup, HealthCheckSettings, SendOptions};
+
+use crate::servers::{Server, ask, get, nobody, until, upstream};
+
+/// A server that answers 200 or 503, after a time, as the switch says.
+async fn moody(well: &Arc<AtomicBool>) -> Server {
+    let well = Arc::clone(well);
+    Server::raw(move |_, mut socket| {
+        let well = Arc::clone(&well);
+        async move {
+            let mut seen = Vec::new();
+            while let Ok(byte) = socket.read_u8().await {
+                seen.push(byte);
+                if seen.ends_with(b"\r\n\r\n") {
+                    seen.clear();
+                    let status = if well.load(Ordering::SeqCst) {
+                        "200 OK"
+                    } else {
+                        "503 No"
+                    };
+                    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+                    drop(socket.write_all(answer.as_bytes()).await);
+                }
+            }
+        }
+    })
+    .await
+}
+
+fn state(upstream: &wharf_upstream::Upstream, nth: usize) -> &'static str {
+    upstream.endpoints()[nth].state.as_str()
+}
+
+#[tokio::test]
+async fn who_fails_five_times_in_a_row_is_left_alone_then_tried_then_serves_again() {
+    let well = Arc::new(AtomicBool::new(false));
+    let (bad, good) = (moody(&well).await, Server::good().await);
+    let upstream = upstream(&[bad.url("http"), good.url("http")], |setup| {
+        setup.settings.balance = Balance::RoundRobin;
+        setup.settings.outlier.base_ejection = Duration::from_millis(500);
+        setup.settings.outlier.max_ejection = Duration::from_millis(500);
+    });
+    let mut failed = 0;
+    for _ in 0..20 {
+        failed += usize::from(ask(&upstream, "/").await.unwrap().0 == 503);
+    }
+    assert_eq!((failed, state(&upstream, 0)), (5, "ejected"));
+    well.store(true, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    for _ in 0..6 {
+        assert_eq!(ask(&upstream, "/").await.unwrap().0, 200);
+    }
+    assert_eq!(state(&upstream, 0), "ready");
+}
+
+#[tokio::test]
+async fn health_checks_take_an_endpoint_out_and_back() {
+    let well = Arc::new(AtomicBool::new(true));
+    let (moody, good) = (moody(&well).await, Server::good().await);
+    let upstream = upstream(&[moody.url("http"), good.url("http")], |setup| {
+        let mut checks = HealthCheckSettings::default();
+        checks.interval = Duration::from_millis(300);
+        setup.settings.health_check = Some(checks);
+        setup.settings.balance = Balance::RoundRobin;
+        setup.settings.outlier.enabled = false;
+    });
+    until("it is ready", || state(&upstream, 0) == "ready").await;
+    well.store(false, Ordering::SeqCst);
+    until("it is down", || state(&upstream, 0) == "down").await;
+    for _ in 0..10 {
+        assert_eq!(ask(&upstream, "/").await.unwrap().0, 200);
+    }
+    well.store(true, Ordering::SeqCst);
+    until("it is back", || state(&upstream, 0) == "ready").await;
+    assert_eq!(state(&upstream, 1), "ready");
+}
+
+#[tokio::test]
+async fn a_check_is_a_connection_too_where_nothing_else_is_asked() {
+    let ((_kept, gone), good) = (nobody(), Server::good().await);
+    let upstream = upstream(&[gone, good.url("http")], |setup| {
+        let mut checks = HealthCheckSettings::default();
+        checks.kind = CheckKind::Tcp;
+        checks.interval = Duration::from_millis(250);
+        setup.settings.health_check = Some(checks);
+        setup.settings.outlier.enabled = false;
+    });
+    until("it is down", || state(&upstream, 0) == "down").await;
+    assert_eq!(state(&upstream, 1), "ready");
+}
+
+#[tokio::test]
+async fn who_is_slow_gets_less() {
+    let (slow, fast) = (Server::good().await, Server::good().await);
+    let upstream = upstream(&[slow.url("http"), fast.url("http")], |_| {});
+    // Learnt from one answer each.
+    for _ in 0..60 {
+        let endpoint = upstream
+            .endpoints()
+            .into_iter()
+            .min_by_key(|it| it.metrics.answers)
+            .unwrap();
+        if endpoint.metrics.answers > 0 {
+            break;
+        }
+        let path = if slow.requests() == 0 { "/?100" } else { "/" };
+        ask(&upstream, path).await.unwrap();
+    }
+    let (before_slow, before_fast) = (slow.requests(), fast.requests());
+    let options = SendOptions::default();
+    for _ in 0..100 {
+        let answer = upstream.send(get("/"), &options).await.unwrap();
+        drop(answer);
+    }
+    let (to_slow, to_fast) = (slow.requests() - before_slow, fast.requests() - before_fast);
+    assert!(
+        to_slow * 2 < to_fast || to_fast * 2 < to_slow,
+        "{to_slow} and {to_fast}"
+    );
+}
+
+#[tokio::test]
+async fn the_same_hash_goes_to_the_same_endpoint() {
+    let servers = [
+        Server::good().await,
+        Server::good().await,
+        Server::good().await,
+    ];
+    let upstream = upstream(&servers.each_ref().map(|it| it.url("http")), |setup| {
+        setup.settings.balance = Balance::ConsistentHash;
+    });
+    for key in ["a", "b", "c", "d"] {
+        let mut options = SendOptions::default();
+        options.hash = Some(wharf_control::upstream::stable_hash(key.as_bytes()));
+        let before = servers.each_ref().map(Server::requests);
+        for _ in 0..10 {
+            drop(upstream.send(get("/"), &options).await.unwrap());
+        }
+        let after = servers.each_ref().map(Server::requests);
+        let asked = (0..3).filter(|&i| after[i] > before[i]).count();
+        assert_eq!(asked, 1, "{key}: {before:?} {after:?}");
+    }
+}
+
+#[tokio::test]
+async fn endpoints_come_and_go_while_requests_are_in_flight() {
+    let (first, second) = (Server::good().await, Server::good().await);
+    let upstream = upstream(&[first.url("http")], |setup| {
+        setup.settings.pool.protocol.min_idle = Count::new(1);
+    });
+    let under_way = ask(&upstream, "/?500");
+    let change = async {
+        until("it is under way", || first.requests() == 1).await;
+        let mut settings = upstream.settings();
+        settings.endpoints = vec![EndpointSetup::from(
+            second
+                .url("http")
+                .parse::<wharf_upstream::EndpointAddress>()
+                .unwrap(),
+        )];
+        settings.pool.common.max_connections = Count::new(50);
+        let differences = upstream.apply(settings).unwrap();
+        assert_eq!(differences.len(), 1);
+        assert_eq!(
+            ask(&upstream, "/").await.unwrap().1,
+            second.address.to_string()
+        );
+    };
+    let (answered, ()) = tokio::join!(under_way, change);
+    assert_eq!(answered.unwrap().1, first.address.to_string());
+    until("the first has no connection left", || {
+        let all = upstream.pool().connections();
+        all.iter().all(|it| it.peer() == second.address)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_address_of_a_name_is_an_endpoint_where_names_are_looked_up() {
+    let server = Server::good().await;
+    let upstream = upstream(
+        &[format!("http://localhost:{}", server.address.port())],
+        |setup| {
+            setup.settings.resolve_every = Some(Duration::from_millis(100));
+        },
+    );
+    assert_eq!(ask(&upstream, "/").await.unwrap().0, 200);
+    until("the name was looked up", || {
+        let mut hosts = upstream.endpoints().into_iter().map(|it| it.address.ip());
+        hosts.all(|ip| ip.is_some_and(|ip| ip.is_loopback()))
+    })
+    .await;
+    let mut options = SendOptions::default();
+    options.retries = 1;
+    for _ in 0..5 {
+        assert_eq!(
+            upstream.send(get("/"), &options).await.unwrap().status(),
+            200
+        );
+    }
+}
