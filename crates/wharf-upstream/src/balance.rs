@@ -96,6 +96,11 @@ impl Fleet {
         }
     }
 
+    /// How many endpoints there are.
+    pub(crate) fn len(&self) -> u32 {
+        u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX)
+    }
+
     /// The endpoint to ask, but not `failed` if there is another.
     pub(crate) fn choose(
         &self,

@@ -16,7 +16,8 @@ use wharf_control::{Timestamp, jittered, offset};
 
 use crate::aim::aim;
 use crate::body::SendBody;
-use crate::endpoint::{Attempt, Endpoint, Lease};
+use crate::connect::ConnectError;
+use crate::endpoint::{Attempt, Endpoint, For, Lease, LeaseError};
 use crate::options::SendOptions;
 use crate::policy::{CheckKind, HealthCheckSettings};
 
@@ -88,14 +89,15 @@ async fn check(endpoint: &Arc<Endpoint>, settings: &HealthCheckSettings) {
     };
     let asked = async {
         // One connection for each check: that a new one can be made is a part of the question.
-        let lease = attempt.private(None).await.ok()?.only_once();
-        ask(endpoint, &lease, settings).await
+        let lease = attempt.private(For::Nobody, None).await?.only_once();
+        Ok(ask(endpoint, &lease, settings).await)
     };
-    let well = timeout(settings.timeout, asked)
-        .await
-        .ok()
-        .flatten()
-        .is_some();
+    let well = match timeout(settings.timeout, asked).await {
+        // The same: there is no room for the question.
+        Ok(Err(LeaseError::Connect(ConnectError::Limit))) => return,
+        Ok(Ok(answer)) => answer.is_some(),
+        Ok(Err(_)) | Err(_) => false,
+    };
     let (fall, rise) = (settings.fall.get(), settings.rise.get());
     let turned = endpoint.schedule().streak.note(well, fall, rise);
     if let Some(up) = turned {

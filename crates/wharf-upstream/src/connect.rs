@@ -15,7 +15,8 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use wharf_pool::{Charge, Endpoints, Pool, Slot, Tracked};
+use tokio::time::sleep;
+use wharf_pool::{Charge, CloseReason, Endpoints, Phase, Pool, Slot, Tracked};
 
 use crate::address::{EndpointAddress, Scheme};
 use crate::connection::UpstreamConnection;
@@ -175,18 +176,24 @@ fn refused_or_failed(error: io::Error) -> ConnectError {
     }
 }
 
-/// A slot for one more connection. Where the pool is full, idle connections to other endpoints are asked
-/// to leave, for as long as somebody waits.
-pub(crate) async fn slot(
-    pool: &Pool<UpstreamConnection>,
-    address: &EndpointAddress,
-) -> Slot<UpstreamConnection> {
-    if let Ok(slot) = pool.reserve() {
-        return slot;
+/// How often somebody else's idle connection is asked to leave.
+const ASK: Duration = Duration::from_millis(100);
+
+/// A slot for one more connection that somebody waits for. Where the pool is full, the connection that has been
+/// idle longest is asked to leave, again and again.
+pub(crate) async fn slot(pool: &Pool<UpstreamConnection>) -> Slot<UpstreamConnection> {
+    loop {
+        if let Ok(slot) = pool.reserve() {
+            return slot;
+        }
+        let all = pool.connections();
+        let idle = all.iter().filter(|it| it.phase() == Phase::Idle);
+        if let Some(oldest) = idle.min_by_key(|it| it.since()) {
+            oldest.begin_close(CloseReason::Reclaimed);
+        }
+        tokio::select! {
+            slot = pool.reserved() => return slot,
+            () = sleep(ASK) => {}
+        }
     }
-    let ip = address
-        .ip()
-        .unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
-    pool.make_room(ip, 1);
-    pool.reserved().await
 }

@@ -48,9 +48,10 @@ impl UpstreamConnection {
         self.max_streams.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_patience(&self, patience: Duration) {
+    /// Notes how long its endpoint keeps it; returns whether that is news.
+    pub(crate) fn set_patience(&self, patience: Duration) -> bool {
         let millis = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-        self.patience.store(millis, Ordering::Relaxed);
+        self.patience.swap(millis, Ordering::Relaxed) != millis
     }
 
     /// How long it may have nothing in flight: not so long as its endpoint says, by a fifth, for our close and

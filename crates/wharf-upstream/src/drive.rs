@@ -10,7 +10,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, sleep_until};
 use wharf_control::{Timestamp, jittered};
-use wharf_pool::{CloseReason, Command, ConnectionHandle, Phase};
+use wharf_pool::{Clock, CloseReason, Command, ConnectionHandle, Phase};
 
 pub(crate) use streams::Streams;
 
@@ -28,14 +28,20 @@ type Io = TokioIo<Wire>;
 pub(crate) struct Driver {
     endpoint: Arc<Endpoint>,
     handle: ConnectionHandle<UpstreamConnection>,
+    clock: Arc<Clock>,
 }
 
 impl Driver {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         endpoint: Arc<Endpoint>,
         handle: ConnectionHandle<UpstreamConnection>,
     ) -> Self {
-        Self { endpoint, handle }
+        let clock = endpoint.context.pool.clock();
+        Self {
+            endpoint,
+            handle,
+            clock,
+        }
     }
 
     /// Serves a connection of HTTP/1. After an upgrade the bytes are somebody else's.
@@ -111,6 +117,9 @@ impl Driver {
                 return command;
             }
             let reason = self.due().1;
+            if reason == CloseReason::MaxAge {
+                self.endpoint.replace().await;
+            }
             // Somebody may have taken it meanwhile.
             if reason != CloseReason::Idle || self.endpoint.retire_idle(self.handle.id()) {
                 return Command::Finish(reason);
@@ -126,14 +135,15 @@ impl Driver {
             let age = jittered(age, AGE_JITTER, self.handle.id().as_u64());
             self.handle.opened().after(age)
         });
-        let idle = if self.handle.phase() == Phase::Idle {
-            let limit = settings.protocol.idle_timeout;
-            self.handle
-                .since()
-                .after(self.handle.connection().idle_timeout(limit))
+        let connection = self.handle.connection();
+        let limit = connection.idle_timeout(settings.protocol.idle_timeout);
+        // Nobody says when it becomes idle: while it is in use it is looked again after the same time.
+        let since = if self.handle.phase() == Phase::Idle {
+            self.handle.since()
         } else {
-            Timestamp::MAX
+            self.clock.now()
         };
+        let idle = since.after(limit);
         if idle < old {
             (idle, CloseReason::Idle)
         } else {

@@ -4,16 +4,18 @@ mod attempt;
 mod codec;
 mod lease;
 mod ledger;
+mod links;
 mod presence;
 mod standing;
 
-pub(crate) use attempt::Attempt;
+pub(crate) use attempt::{Attempt, For};
 pub(crate) use codec::{Sender, Sent};
 pub(crate) use lease::{Lease, LeaseError, Patience, Stale};
 pub(crate) use presence::Presence;
 pub(crate) use standing::{Answer, Standing};
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -153,13 +155,13 @@ impl Endpoint {
 
     /// Takes a connection out of use; who uses it goes on.
     pub(crate) fn retire(&self, id: ConnId) {
-        let gone = self.ledger().retire(id);
+        let gone = self.ledger().links.retire(id);
         drop(gone);
     }
 
     /// Takes a connection out of use if nobody uses it; returns whether it was.
     pub(crate) fn retire_idle(&self, id: ConnId) -> bool {
-        let gone = self.ledger().retire_idle(id);
+        let gone = self.ledger().links.retire_idle(id);
         gone.is_some()
     }
 
@@ -172,6 +174,18 @@ impl Endpoint {
         standing.reinstate(&mut self.context.budget(), now);
     }
 
+    /// Makes a connection in the place of one that is about to go, where one carries many requests: they would
+    /// wait for it.
+    ///
+    /// Boxed, since the end of a connection begins another one: the type would contain itself.
+    pub(crate) fn replace(self: &Arc<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let multiplexed = self.ledger().links.multiplexed().is_some();
+        match multiplexed.then(|| Attempt::beside(self)).flatten() {
+            Some(attempt) => Box::pin(attempt.run()),
+            None => Box::pin(std::future::ready(())),
+        }
+    }
+
     /// Takes out of use what is more than needed.
     pub(crate) fn trim(&self) -> Vec<Sender> {
         self.ledger().trim(self.context.clock.now())
@@ -179,13 +193,13 @@ impl Endpoint {
 
     /// Takes out of use all connections that nobody uses.
     pub(crate) fn retire_all_idle(&self) {
-        let gone = self.ledger().retire_all_idle();
+        let gone = self.ledger().links.retire_all_idle();
         drop(gone);
     }
 
     /// The codec of a connection whose answer was read to its end has perhaps become ready.
     pub(crate) fn returned(self: &Arc<Self>, id: ConnId) {
-        if self.ledger().returned(id) {
+        if self.ledger().links.returned(id) {
             self.settle();
         }
     }

@@ -49,7 +49,11 @@ impl Flight {
         self.verdict = Verdict::of_head(answer);
         self.load.endpoint().tally.answered(self.begun.elapsed());
         if let Some(patience) = keep_alive(answer.headers()) {
-            self.lease.handle.connection().set_patience(patience);
+            let handle = &self.lease.handle;
+            if handle.connection().set_patience(patience) {
+                // Its driver sleeps until a later deadline.
+                handle.control().wake();
+            }
         }
         self.tunnel = answer.status() == StatusCode::SWITCHING_PROTOCOLS
             || (connect && answer.status().is_success());
@@ -81,7 +85,11 @@ impl Flight {
     /// The answer, or a tunnel, is over whenever the socket is.
     pub(crate) async fn until_gone(self) {
         let gone = self.lease.handle.connection().gone.clone();
-        gone.cancelled().await;
+        let closed = self.load.endpoint().context.closed.clone();
+        tokio::select! {
+            () = gone.cancelled() => {}
+            () = closed.cancelled() => {}
+        }
         self.complete();
     }
 

@@ -8,7 +8,7 @@ use rustls::pki_types::ServerName;
 use wharf_pool::config::{PoolConfig, SetError};
 use wharf_pool::{InvalidName, ListenerName, Registry, RegistryError};
 
-use crate::address::EndpointAddress;
+use crate::address::{EndpointAddress, Scheme};
 use crate::balance::Balance;
 use crate::connect::LinkLocal;
 use crate::connection::UpstreamConnection;
@@ -146,6 +146,12 @@ pub enum StartError {
 }
 
 impl UpstreamSettings {
+    /// What all endpoints speak.
+    pub(crate) fn scheme(&self) -> Scheme {
+        let first = self.endpoints.first();
+        first.map_or(Scheme::Http, |endpoint| endpoint.address.scheme())
+    }
+
     /// Checks the endpoints as a whole.
     pub(crate) fn check(&self, upstream: &ListenerName) -> Result<(), StartError> {
         let Some(first) = self.endpoints.first() else {

@@ -103,6 +103,14 @@ impl Wire {
     pub(crate) const fn new(io: Transport, presence: Presence) -> Self {
         Self { io, presence }
     }
+
+    /// An error once it has been told to end: after an upgrade nobody else would hear of it.
+    fn check(&self) -> io::Result<()> {
+        if self.io.handle().control().is_aborted() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(())
+    }
 }
 
 impl AsyncRead for Wire {
@@ -111,6 +119,7 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.check()?;
         self.project().io.poll_read(cx, buf)
     }
 }
@@ -121,6 +130,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.check()?;
         self.project().io.poll_write(cx, buf)
     }
 
@@ -129,6 +139,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.check()?;
         self.project().io.poll_write_vectored(cx, bufs)
     }
 

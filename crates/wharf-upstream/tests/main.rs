@@ -6,6 +6,7 @@ mod servers;
 
 mod hostile;
 mod http2;
+mod lives;
 mod queue;
 mod reuse;
 mod standing;

@@ -21,6 +21,15 @@ pub(crate) struct Attempt {
     ended: bool,
 }
 
+/// Whom a connection is made for, beside those who wait in the endpoint's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum For {
+    /// A request that does not stand in the queue.
+    Request,
+    /// Nobody that could not do without.
+    Nobody,
+}
+
 /// hyper's own least; below it, it panics.
 const LEAST_BUFFER: usize = 8192;
 
@@ -49,7 +58,7 @@ impl Attempt {
 
     /// Makes a connection that is free for whoever is next.
     pub(crate) async fn run(mut self) {
-        match self.make(None).await {
+        match self.make(For::Nobody, None).await {
             Ok(id) => {
                 self.endpoint.ledger().enter(id);
                 self.endpoint.settle();
@@ -69,25 +78,38 @@ impl Attempt {
     }
 
     /// Makes a connection that is leased from the beginning.
-    pub(crate) async fn private(mut self, only: Option<Version>) -> Result<Lease, LeaseError> {
+    pub(crate) async fn private(
+        mut self,
+        for_whom: For,
+        only: Option<Version>,
+    ) -> Result<Lease, LeaseError> {
         let endpoint = Arc::clone(&self.endpoint);
-        let made = self.make(only).await;
+        let made = self.make(for_whom, only).await;
         let id = made
             .inspect_err(|error| self.fail(error))
             .map_err(LeaseError::Connect)?;
-        let loan = endpoint.ledger().lend(id);
+        let loan = endpoint.ledger().links.lend(id);
         loan.map(|loan| Lease::new(endpoint, loan))
             .ok_or(LeaseError::Timeout)
     }
 
     /// Makes the connection, which is not free yet.
-    async fn make(&mut self, only: Option<Version>) -> Result<ConnId, ConnectError> {
+    async fn make(&mut self, for_whom: For, only: Option<Version>) -> Result<ConnId, ConnectError> {
         let endpoint = Arc::clone(&self.endpoint);
         let settings = endpoint.context.config();
         let protocol = &settings.protocol;
-        let taking = connect::slot(&endpoint.context.pool, &endpoint.address);
-        let slot = timeout(protocol.wait_timeout, taking).await;
-        let slot = slot.map_err(|_| ConnectError::Limit)?;
+        let pool = &endpoint.context.pool;
+        let slot = match pool.reserve() {
+            Ok(slot) => slot,
+            // Others keep what they have, if it is wanted by nobody here.
+            Err(_) if for_whom == For::Nobody && endpoint.usage().waiting == 0 => {
+                return Err(ConnectError::Limit);
+            }
+            Err(_) => {
+                let slot = timeout(protocol.wait_timeout, connect::slot(pool)).await;
+                slot.map_err(|_| ConnectError::Limit)?
+            }
+        };
         let limit = protocol.connect_timeout;
         let connector = &endpoint.context.connector;
         let connecting = connector.connect(&endpoint.address, slot, only);

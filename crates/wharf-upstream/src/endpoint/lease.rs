@@ -9,8 +9,8 @@ use wharf_control::upstream::{NoPlace, Ticket, longest_wait};
 use wharf_pool::{CloseReason, ConnId, ConnectionHandle};
 
 use super::codec::Sent;
-use super::ledger::Loan;
-use super::{Attempt, Endpoint};
+use super::links::Loan;
+use super::{Attempt, Endpoint, For};
 use crate::address::Scheme;
 use crate::body::SendBody;
 use crate::connect::{ConnectError, Version};
@@ -79,7 +79,7 @@ impl Lease {
 
     /// Gives the codec the request.
     pub(crate) fn send(&self, request: Request<SendBody>) -> Result<Sent, Box<Request<SendBody>>> {
-        match self.endpoint.ledger().sender(self.id) {
+        match self.endpoint.ledger().links.sender(self.id) {
             Some(sender) => sender.send(request),
             None => Err(Box::new(request)),
         }
@@ -109,6 +109,7 @@ impl Lease {
     pub(crate) fn version(&self) -> Option<Version> {
         self.endpoint
             .ledger()
+            .links
             .sender(self.id)
             .and_then(|sender| sender.version())
     }
@@ -118,7 +119,7 @@ impl Lease {
         self.whole = true;
         let most = self.endpoint.context.config().common.max_requests;
         if most.is_some_and(|most| self.handle.requests() >= u64::from(most.get())) {
-            self.handle.begin_close(CloseReason::MaxRequests);
+            self.handle.conclude(CloseReason::MaxRequests);
             self.endpoint.retire(self.id);
         }
     }
@@ -139,7 +140,7 @@ impl Drop for Lease {
         } else if !self.whole {
             self.conclude(CloseReason::Abandoned);
         }
-        self.endpoint.ledger().give_back(self.id);
+        self.endpoint.ledger().links.give_back(self.id);
         self.endpoint.settle();
     }
 }
@@ -162,7 +163,7 @@ impl Endpoint {
         let until = due.map_or(until, |due| until.min(longest_wait(due, now)));
         let place = {
             let mut ledger = self.ledger();
-            if let Some(loan) = ledger.take() {
+            if let Some(loan) = ledger.links.take() {
                 drop(ledger);
                 let lease = Lease::new(Arc::clone(self), loan);
                 self.grow();
@@ -187,12 +188,12 @@ impl Endpoint {
 impl Endpoint {
     /// A request on a connection of HTTP/1, where others may be of HTTP/2.
     async fn lease_http1(self: &Arc<Self>) -> Result<Lease, LeaseError> {
-        let loan = self.ledger().take_http1();
+        let loan = self.ledger().links.take_http1();
         if let Some(loan) = loan {
             return Ok(Lease::new(Arc::clone(self), loan));
         }
         let attempt = Attempt::beside(self).ok_or(LeaseError::Full)?;
-        attempt.private(Some(Version::Http1)).await
+        attempt.private(For::Request, Some(Version::Http1)).await
     }
 }
 

@@ -1,6 +1,5 @@
 //! [`Ledger`]: the connections to one endpoint, who uses them, and who waits for one.
 
-use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use wharf_control::upstream::{CodelSettings, Fate, PoolSize, PoolSizeSettings, P
 use wharf_pool::config::{Count, PoolConfig};
 use wharf_pool::{ConnId, ConnectionHandle};
 
+use super::links::{Links, Loan};
 use super::{Lease, LeaseError, Sender};
 use crate::address::Scheme;
 use crate::connect::Version;
@@ -21,43 +21,18 @@ pub(super) type Waiter = oneshot::Sender<Result<Lease, LeaseError>>;
 
 /// The connections to one endpoint.
 pub(super) struct Ledger {
-    links: HashMap<ConnId, Link>,
-    /// Those that take another request; the one used last is the last, and is used next, so that the
-    /// others grow old and can go.
-    free: Vec<ConnId>,
+    pub(super) links: Links,
     /// Connections whose socket is open, in whatever state.
     open: u32,
     pub(super) connecting: u32,
     pub(super) waiters: Waiters<Waiter>,
     size: PoolSize,
     pub(super) back_off: BackOff,
-    max_streams: u32,
     /// Whether the endpoint is one of the upstream's, and not of a former configuration.
     member: bool,
     scheme: Scheme,
     /// The version that TLS has agreed on.
     agreed: Option<Version>,
-}
-
-/// One connection that takes requests, or has taken them.
-struct Link {
-    sender: Sender,
-    handle: ConnectionHandle<UpstreamConnection>,
-    /// Requests in flight.
-    streams: u32,
-}
-
-impl Link {
-    fn capacity(&self, limit: u32) -> u32 {
-        let theirs = self.handle.connection().max_streams();
-        self.sender.capacity(theirs, limit)
-    }
-}
-
-/// The right to one request on a connection: what a [`Lease`] is made of.
-pub(super) struct Loan {
-    pub(super) id: ConnId,
-    pub(super) handle: ConnectionHandle<UpstreamConnection>,
 }
 
 /// Somebody's turn.
@@ -82,49 +57,16 @@ impl Ledger {
     ) -> Self {
         let most_waiting = settings.protocol.max_waiting.get() as usize;
         Self {
-            links: HashMap::new(),
-            free: Vec::new(),
+            links: Links::new(settings.protocol.max_streams.get()),
             open: 0,
             connecting: 0,
-            waiters: Waiters::new(most_waiting, CodelSettings::default(), now),
+            waiters: Waiters::new(most_waiting, codel(settings), now),
             size: PoolSize::new(size_settings(scheme == Scheme::H2c, settings), seed, now),
             back_off: BackOff::default(),
-            max_streams: settings.protocol.max_streams.get(),
             member: true,
             scheme,
             agreed: None,
         }
-    }
-
-    /// A request on the connection that was used last, of those that take one.
-    pub(super) fn take(&mut self) -> Option<Loan> {
-        while let Some(&id) = self.free.last() {
-            let max_streams = self.max_streams;
-            match self.links.get_mut(&id) {
-                Some(link) if link.sender.is_ready() => {
-                    link.streams += 1;
-                    let handle = link.handle.clone();
-                    if link.streams >= link.capacity(max_streams) {
-                        self.free.pop();
-                    }
-                    return Some(Loan { id, handle });
-                }
-                // It has ended, and its driver is on the way to say so.
-                Some(_) | None => self.free.pop(),
-            };
-        }
-        None
-    }
-
-    /// A request on a free connection of HTTP/1.
-    pub(super) fn take_http1(&mut self) -> Option<Loan> {
-        let http1 = |id: &ConnId| {
-            let sender = self.links.get(id).map(|link| &link.sender);
-            sender.is_some_and(|it| it.version() == Some(Version::Http1) && it.is_ready())
-        };
-        let place = self.free.iter().rposition(http1)?;
-        let id = self.free.remove(place);
-        self.lend(id)
     }
 
     /// Room for one connection more, taken at once.
@@ -135,64 +77,15 @@ impl Ledger {
         room
     }
 
-    /// A request on a connection that carries none.
-    pub(super) fn lend(&mut self, id: ConnId) -> Option<Loan> {
-        let link = self.links.get_mut(&id)?;
-        link.streams += 1;
-        let handle = link.handle.clone();
-        Some(Loan { id, handle })
-    }
-
-    /// A request has ended. The connection is free for another, unless its codec is not yet ready.
-    pub(super) fn give_back(&mut self, id: ConnId) {
-        let Some(link) = self.links.get_mut(&id) else {
-            return;
-        };
-        link.streams = link.streams.saturating_sub(1);
-        let connection = link.handle.connection();
-        // Before looking: the driver does it the other way round.
-        connection.set_returning(true);
-        if link.sender.is_ready() {
-            connection.set_returning(false);
-            self.freed(id);
-        }
-    }
-
-    /// The driver saw a connection that is on its way back; whether it is free now.
-    pub(super) fn returned(&mut self, id: ConnId) -> bool {
-        let Some(link) = self.links.get(&id) else {
-            return false;
-        };
-        let connection = link.handle.connection();
-        let back = connection.is_returning() && link.sender.is_ready();
-        if back {
-            connection.set_returning(false);
-            self.freed(id);
-        }
-        back
-    }
-
     /// A new connection takes requests.
     pub(super) fn enter(&mut self, id: ConnId) {
-        self.agreed = self.sender(id).and_then(|sender| sender.version());
-        self.freed(id);
-    }
-
-    /// A connection takes another request.
-    fn freed(&mut self, id: ConnId) {
-        if !self.free.contains(&id) {
-            self.free.push(id);
-        }
+        self.agreed = self.links.sender(id).and_then(|sender| sender.version());
+        self.links.freed(id);
     }
 
     /// A connection is there; it is not free yet.
     pub(super) fn arrive(&mut self, sender: Sender, handle: ConnectionHandle<UpstreamConnection>) {
-        let link = Link {
-            sender,
-            handle,
-            streams: 0,
-        };
-        self.links.insert(link.handle.id(), link);
+        self.links.insert(sender, handle);
         self.back_off = BackOff::default();
     }
 
@@ -204,77 +97,35 @@ impl Ledger {
     /// A socket was closed. What is left of the connection is to be dropped outside of the lock.
     pub(super) fn closed(&mut self, id: ConnId) -> Option<Sender> {
         self.open = self.open.saturating_sub(1);
-        self.free.retain(|free| *free != id);
-        self.links.remove(&id).map(|link| link.sender)
-    }
-
-    /// Takes a connection out of use.
-    pub(super) fn retire(&mut self, id: ConnId) -> Option<Sender> {
-        self.free.retain(|free| *free != id);
-        let link = self.links.get_mut(&id)?;
-        Some(std::mem::replace(&mut link.sender, Sender::Gone))
-    }
-
-    /// The same, if nobody uses it.
-    pub(super) fn retire_idle(&mut self, id: ConnId) -> Option<Sender> {
-        let link = self.links.get(&id)?;
-        if link.streams > 0 {
-            return None;
-        }
-        self.retire(id)
-    }
-
-    /// The same with all that nobody uses.
-    pub(super) fn retire_all_idle(&mut self) -> Vec<Sender> {
-        let idle = self.links.iter().filter(|(_, link)| link.streams == 0);
-        let idle: Vec<_> = idle.map(|(id, _)| *id).collect();
-        idle.into_iter().filter_map(|id| self.retire(id)).collect()
+        self.links.remove(id)
     }
 
     /// Begins no more, and takes all out of use. Those who wait go on waiting for what is begun.
     pub(super) fn leave(&mut self) -> Vec<Sender> {
         self.member = false;
-        let all: Vec<_> = self.links.keys().copied().collect();
-        all.into_iter().filter_map(|id| self.retire(id)).collect()
+        self.links.retire_all()
     }
 
     /// Takes out of use as many as there are too many of, those that were used longest ago.
     pub(super) fn trim(&mut self, now: Timestamp) -> Vec<Sender> {
         let usage = self.usage();
         let excess = self.size.close(usage, now) as usize;
-        let unused = |id: &&ConnId| self.links.get(*id).is_some_and(|link| link.streams == 0);
-        let oldest: Vec<_> = self
-            .free
-            .iter()
-            .filter(unused)
-            .take(excess)
-            .copied()
-            .collect();
-        oldest
-            .into_iter()
-            .filter_map(|id| self.retire(id))
-            .collect()
-    }
-
-    /// A request on one of them, or the sender itself.
-    pub(super) fn sender(&mut self, id: ConnId) -> Option<&mut Sender> {
-        self.links.get_mut(&id).map(|link| &mut link.sender)
+        self.links.retire_oldest(excess)
     }
 
     /// What the connections are doing.
     pub(super) fn usage(&self) -> PoolUse {
         let waiting = u32::try_from(self.waiters.len()).unwrap_or(u32::MAX);
-        let (in_use, waiting) = if let Some(capacity) = self.multiplexed() {
+        let (in_use, waiting) = if let Some(capacity) = self.links.multiplexed() {
             // So many connections as they would fill to three quarters.
             let each = (capacity * 3 / 4).max(1);
-            let streams: u32 = self.links.values().map(|link| link.streams).sum();
+            let streams = self.links.streams();
             (
                 streams.div_ceil(each).min(self.open),
                 waiting.div_ceil(each),
             )
         } else {
-            let idle = u32::try_from(self.free.len()).unwrap_or(u32::MAX);
-            (self.open.saturating_sub(idle), waiting)
+            (self.open.saturating_sub(self.links.free()), waiting)
         };
         PoolUse {
             in_use,
@@ -282,15 +133,6 @@ impl Ledger {
             connecting: self.connecting,
             waiting,
         }
-    }
-
-    /// How much one connection carries, if they carry more than one request.
-    fn multiplexed(&self) -> Option<u32> {
-        let carries = |link: &Link| match &link.sender {
-            Sender::Http2(_) => Some(link.capacity(self.max_streams)),
-            Sender::Http1(_) | Sender::Gone => None,
-        };
-        self.links.values().find_map(carries)
     }
 
     /// Whether the next connection will carry many requests. Of TLS it is believed until it is known, so that the
@@ -309,7 +151,7 @@ impl Ledger {
             return 0;
         }
         let usage = self.usage();
-        self.max_streams = settings.protocol.max_streams.get();
+        self.links.max_streams = settings.protocol.max_streams.get();
         self.size
             .set(size_settings(self.will_multiplex(), settings));
         let wanted = self.size.create(usage, None, now);
@@ -329,15 +171,15 @@ impl Ledger {
         if self.waiters.is_empty() {
             return None;
         }
-        let loan = self.take()?;
+        let loan = self.links.take()?;
         let Some((waiter, fate)) = self.waiters.next(Duration::ZERO, now) else {
-            self.give_back(loan.id);
+            self.links.give_back(loan.id);
             return None;
         };
         let granted = match fate {
             Fate::Serve => Ok(loan),
             Fate::TooLate | Fate::Shed => {
-                self.give_back(loan.id);
+                self.links.give_back(loan.id);
                 Err(if fate == Fate::Shed {
                     LeaseError::Shed
                 } else {
@@ -356,6 +198,16 @@ impl Ledger {
         std::iter::from_fn(|| self.waiters.next(Duration::ZERO, now))
             .map(|(waiter, _)| waiter)
             .collect()
+    }
+}
+
+/// When a queue stands: while even the shortest wait is over a tenth of the longest allowed. The law's own 5 ms
+/// would shed whoever comes while the first connection is made.
+fn codel(settings: &PoolConfig<PoolSettings>) -> CodelSettings {
+    let longest = settings.protocol.wait_timeout;
+    CodelSettings {
+        target: longest / 10,
+        interval: longest / 5,
     }
 }
 

@@ -1,0 +1,103 @@
+//! How an upstream changes while requests are in flight.
+
+use std::sync::Arc;
+
+use wharf_pool::config::{Difference, PoolConfig, SetError};
+
+use crate::balance::Fleet;
+use crate::context::Context;
+use crate::endpoint::Endpoint;
+use crate::settings::PoolSettings;
+use crate::setup::{EndpointSetup, StartError, UpstreamSettings};
+use crate::upstream::Upstream;
+
+impl Upstream {
+    /// Changes settings while requests are in flight; returns what is different in those of the pool.
+    /// Endpoints that stay keep their connections and what is known of them; of those that go, what is in
+    /// flight ends as it would have.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing has changed then.
+    pub fn apply(&self, settings: UpstreamSettings) -> Result<Vec<Difference>, StartError> {
+        settings.check(&self.inner.name)?;
+        if settings.scheme() != self.inner.scheme {
+            return Err(StartError::OtherScheme(self.inner.name.clone()));
+        }
+        let mut changing = self.inner.changing();
+        let differences = self.set_pool(settings.pool.clone())?;
+        let named = changing.endpoints != settings.endpoints
+            || changing.resolve_every.is_some() != settings.resolve_every.is_some();
+        if named || changing.balance != settings.balance {
+            self.rebuild(&settings.endpoints, &settings);
+        }
+        for endpoint in &self.fleet().endpoints {
+            endpoint.standing().set(settings.outlier.law());
+        }
+        *changing = settings;
+        Ok(differences)
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> UpstreamSettings {
+        let mut settings = self.inner.changing().clone();
+        // Changed there too, by whoever has the pool.
+        settings.pool = PoolConfig::clone(&self.pool().config());
+        settings
+    }
+
+    /// Takes what discovery has found, unless the settings have changed meanwhile.
+    pub(crate) fn discovered(&self, of: &UpstreamSettings, endpoints: &[EndpointSetup]) {
+        let changing = self.inner.changing();
+        let same = changing.endpoints == of.endpoints && changing.resolve_every.is_some();
+        let fleet = self.fleet();
+        let mut known = fleet.endpoints.iter().map(|it| (&it.address, it.weight));
+        let news = !endpoints
+            .iter()
+            .map(|it| (&it.address, it.weight))
+            .eq(known.by_ref());
+        if same && news {
+            tracing::info!(upstream = %self.inner.name, endpoints = endpoints.len(), "names looked up");
+            self.rebuild(endpoints, &changing);
+        }
+    }
+
+    fn set_pool(&self, pool: PoolConfig<PoolSettings>) -> Result<Vec<Difference>, StartError> {
+        let bad = |problems: Vec<SetError>| StartError::BadSettings {
+            upstream: self.inner.name.clone(),
+            problems,
+        };
+        self.pool().set_config(pool).map_err(bad)
+    }
+
+    fn rebuild(&self, endpoints: &[EndpointSetup], settings: &UpstreamSettings) {
+        let (context, old) = (&self.inner.context, self.fleet());
+        let known = |it: &EndpointSetup| {
+            let same =
+                |there: &&Arc<Endpoint>| there.address == it.address && there.weight == it.weight;
+            old.endpoints.iter().find(same).cloned()
+        };
+        let endpoints = endpoints
+            .iter()
+            .map(|it| known(it).unwrap_or_else(|| it.start(settings, context)));
+        let next = Fleet::new(endpoints.collect(), settings.balance, &mut context.random());
+        let next = Arc::new(next);
+        context.budget().set_endpoints(next.len());
+        self.inner.fleet.store(Arc::clone(&next));
+        next.endpoints.iter().for_each(Endpoint::grow);
+        let gone = |it: &&Arc<Endpoint>| !next.endpoints.iter().any(|there| Arc::ptr_eq(it, there));
+        old.endpoints.iter().filter(gone).for_each(|it| it.leave());
+    }
+}
+
+impl EndpointSetup {
+    pub(crate) fn start(
+        &self,
+        settings: &UpstreamSettings,
+        context: &Arc<Context>,
+    ) -> Arc<Endpoint> {
+        let endpoint = Endpoint::new(self.address.clone(), self.weight, context);
+        endpoint.standing().set(settings.outlier.law());
+        endpoint
+    }
+}
