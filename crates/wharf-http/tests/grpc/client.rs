@@ -44,6 +44,8 @@ impl Client {
         let server = server.unwrap();
         let (_, address) = server.addresses().remove(0);
         let socket = TcpStream::connect(address).await.unwrap();
+        // Else a message waits for the acknowledgement of its head, which the kernel delays.
+        socket.set_nodelay(true).unwrap();
         let client = grpc::Client::over(socket).await;
         Self { client, server }
     }
