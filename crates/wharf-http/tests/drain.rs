@@ -7,7 +7,7 @@ use wharf_http::pool::{CloseReason, ScopeLimits, ServingState};
 use wharf_testkit::http1::hostile;
 use wharf_testkit::{Closed, Peer};
 
-use crate::support::{Config, Server, millis};
+use crate::support::{Config, Server, eventually, millis};
 
 async fn start(change: impl FnOnce(&mut DrainSettings)) -> Server {
     let mut drain = DrainSettings::default();
@@ -104,7 +104,8 @@ async fn clients_that_check_for_the_end_before_they_ask_lose_nothing() {
     for _ in 0..100 {
         clients.spawn(client(server.address));
     }
-    sleep(millis(500)).await;
+    let asked = || server.pool().metrics().requests;
+    eventually(|| asked() > 600, || format!("{} requests", asked())).await;
     let report = server.running.drain().await;
     let answers: u64 = clients.join_all().await.into_iter().sum();
     assert!(answers > 500, "{answers} requests were answered");

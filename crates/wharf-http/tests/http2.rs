@@ -2,7 +2,6 @@
 
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 use wharf_http::pool::events::Subscription;
 use wharf_http::pool::{CloseReason, Endpoints, PoolName, Registry, ScopeLimits};
 use wharf_http::{ListenerSetup, Protocol, Running, Server, serve_io};
@@ -159,7 +158,16 @@ async fn a_drain_under_load_loses_no_request_that_was_taken() {
             }
         });
     }
-    sleep(millis(300)).await;
+    let registry = server.running.registry().clone();
+    let counted = || {
+        registry
+            .metrics()
+            .iter()
+            .map(|(_, it)| it.requests)
+            .sum::<u64>()
+    };
+    let under_load = || counted() >= 20 * 5 * 6;
+    eventually(under_load, || format!("{} requests", counted())).await;
     let report = server.running.drain().await;
     assert_eq!((report.finished, report.cut), (20, 0), "{report:?}");
     assert!(report.took < millis(3000), "{report:?}");
@@ -168,14 +176,7 @@ async fn a_drain_under_load_loses_no_request_that_was_taken() {
     for _ in 0..20 {
         assert_eq!(server.next_reason().await, CloseReason::Drained);
     }
-    let counted: u64 = server
-        .running
-        .registry()
-        .metrics()
-        .iter()
-        .map(|(_, it)| it.requests)
-        .sum();
-    assert_eq!(counted, u64::from(answered));
+    assert_eq!(counted(), u64::from(answered));
 }
 
 #[tokio::test]
