@@ -197,6 +197,30 @@ def test_every_metric_is_in_its_table_and_nothing_else(tmp_path):
             assert name.startswith("process_") or cells[1].startswith(kind), name
 
 
+def test_every_way_into_the_admin_api_is_in_its_table_and_nothing_else(tmp_path):
+    with Server(tmp_path) as server:
+        paths = server.json("/openapi.json")["paths"]
+    known = {f"{method.upper()} {path}" for path, methods in paths.items() for method in methods}
+    rows = [cells for heading, cells in PAGES["docs/admin.md"].tables() if heading == "Admin API and metrics"]
+    told = {re.match(r"`(\w+ [^`?]+)", cells[0])[1] for cells in rows}
+    # The page is not for programs, and the document does not describe itself.
+    assert told - {"GET /", "GET /openapi.json"} == known - {"GET /", "GET /openapi.json"}
+
+
+def test_every_reason_has_a_row(tmp_path):
+    page = PAGES["docs/limits-and-timeouts.md"]
+    with Server(tmp_path) as server:
+        (pool,) = server.json("/pools")["pools"]
+    words = lambda cell: re.findall(r"`(\w+)`", cell)
+    ends = {word for heading, cells in page.tables() if heading == "Why a connection ended" for word in words(cells[0])}
+    ends |= {word for heading, cells in page.tables() if heading == "WebSocket sessions" for word in words(cells[2])}
+    assert set(pool["metrics"]["closed_by_reason"]) <= ends
+    refusals = {word for heading, cells in page.tables() if heading == "Why a newcomer was not let in"
+                for word in words(cells[0])}
+    reserved = {word for line in page.lines if line.startswith("Reserved for later") for word in words(line)}
+    assert set(pool["metrics"]["rejected_by_reason"]) == refusals | reserved
+
+
 # The way from elsewhere.
 
 # The options, methods and words of koatty_serve's design, each of which somebody may look for.
