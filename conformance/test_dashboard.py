@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from harness import Peer, TlsPeer, Ws, connect_many, cpu_seconds, eventually, get, steady_port
+from harness import Peer, TlsPeer, Ws, connect_many, cpu_seconds, eventually, get, free_port
 from harness.tls import client_hello
 
 HERE = Path(__file__).resolve().parent
@@ -171,7 +171,7 @@ HOSTILE = [
 
 def test_nothing_that_a_peer_sends_is_ever_markup(serve, play):
     """User agents, paths, server names and close reasons of script, control codes and right-to-left."""
-    tls = ("127.0.0.1", steady_port())
+    tls = ("127.0.0.1", free_port())
     more = (f'[[listener]]\nname = "tls"\naddress = "127.0.0.1:{tls[1]}"\nprotocols = ["https"]\n'
             "tls = { self_signed = true }\n")
     with serve({"max_header_size": "64KiB", "max_target": "60KiB"},

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from harness import H2, Peer, Ws, eventually, steady_port
+from harness import H2, Peer, Ws, eventually, free_port
 from harness.tls import TlsPeer, client_hello
 from test_top import Terminal, top
 
@@ -90,7 +90,7 @@ def attack(server, tls, content):
 def serve_both(serve):
     """A server with all protocols in plain, and a listener with TLS; its log says everything."""
     def start(**more):
-        port = steady_port()
+        port = free_port()
         second = (f'[[listener]]\nname = "tls"\naddress = "127.0.0.1:{port}"\nprotocols = ["https", "http2"]\n'
                   "tls = { self_signed = true }\n")
         server = serve(listener={"protocols": ["http", "http2", "grpc", "websocket"]}, more=second,
@@ -158,7 +158,7 @@ def test_who_is_connected_is_shown_without_harm(serve_both, kind):
 
 @pytest.mark.parametrize("kind", CONTENT)
 def test_the_log_on_a_terminal_is_not_steered(tmp_path, kind):
-    web, admin, tls = (steady_port() for _ in range(3))
+    web, admin, tls = (free_port() for _ in range(3))
     (tmp_path / "wharf.toml").write_text(
         f'[log]\nlevel = "debug"\n[admin]\naddress = "127.0.0.1:{admin}"\n[[listener]]\nname = "web"\n'
         f'address = "127.0.0.1:{web}"\nprotocols = ["http", "http2", "grpc", "websocket"]\n[[listener]]\nname = "tls"\n'

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from harness import REPOSITORY, Page, Peer, Prometheus, TlsPeer, eventually, steady_port
+from harness import REPOSITORY, Page, Peer, Prometheus, TlsPeer, eventually, free_port
 
 PROMETHEUS = REPOSITORY / "deploy/prometheus"
 RULES = yaml.safe_load((PROMETHEUS / "wharf.rules.yml").read_text())["groups"]
@@ -107,7 +107,7 @@ def traffic(server, tls):
 
 @pytest.mark.heavy
 def test_a_real_prometheus_scrapes_it_and_answers_every_panel_and_rule(serve, tmp_path):
-    tls = ("127.0.0.1", steady_port())
+    tls = ("127.0.0.1", free_port())
     more = (f'[[listener]]\nname = "tls"\naddress = "127.0.0.1:{tls[1]}"\nprotocols = ["https", "http2"]\n'
             "tls = { self_signed = true }\n")
     listener = {"protocols": ["http", "http2", "grpc", "websocket"]}

@@ -15,7 +15,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from harness import REPOSITORY, Notified, Peer, binary, eventually, steady_port
+from harness import REPOSITORY, Notified, Peer, binary, eventually, free_port
 
 DEPLOY = REPOSITORY / "deploy"
 UNIT = DEPLOY / "systemd/wharf.service"
@@ -25,8 +25,8 @@ ADMIN = {"x-wharf-admin": "1"}
 @contextmanager
 def started(folder, environment, more="", workers=2, command=(), inherits=None, address=None):
     """`wharf serve` in an environment of its own: the process, its listener's address, its admin address."""
-    address = address or ("127.0.0.1", steady_port())
-    admin = ("127.0.0.1", steady_port())
+    address = address or ("127.0.0.1", free_port())
+    admin = ("127.0.0.1", free_port())
     file = folder / "wharf.toml"
     file.write_text(f'[server]\nworkers = {workers}\ndrain_linger = "0s"\n{more}\n[admin]\naddress = "%s:%d"\n'
                     '[[listener]]\nname = "web"\naddress = "%s:%d"\nprotocols = ["http"]\n' % (*admin, *address))
@@ -165,14 +165,14 @@ def test_a_socket_that_nobody_would_serve_is_refused(tmp_path, names, wanted):
 
 def test_a_socket_on_another_address_than_the_files_is_refused(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as held:
-        with activated(tmp_path, ["web"], [held], ("127.0.0.1", steady_port())) as (process, *_):
+        with activated(tmp_path, ["web"], [held], ("127.0.0.1", free_port())) as (process, *_):
             assert process.wait(10) == 1
         assert str(held.getsockname()[1]) in told(tmp_path)
 
 
 def test_what_is_no_listening_socket_is_refused(tmp_path):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
-        with activated(tmp_path, ["web"], [held], ("127.0.0.1", steady_port())) as (process, *_):
+        with activated(tmp_path, ["web"], [held], ("127.0.0.1", free_port())) as (process, *_):
             assert process.wait(10) == 1
         assert "no listening TCP socket" in told(tmp_path)
 
@@ -193,7 +193,7 @@ def _answers(address):
 def test_systemds_own_activation_starts_it_with_the_first_connection(tmp_path):
     tool = shutil.which("systemd-socket-activate")
     assert tool, "systemd-socket-activate is not installed: apt-get install systemd"
-    port = steady_port()
+    port = free_port()
     command = (tool, "--fdname=web", f"--listen=127.0.0.1:{port}")
     with started(tmp_path, dict(os.environ), command=command, address=("127.0.0.1", port)) as (_, address, _):
         assert eventually(lambda: _answers(address), 10), told(tmp_path)
@@ -274,7 +274,7 @@ def test_the_pod_is_what_its_configuration_says(tmp_path):
     assert any(text.count(f'"{mount}/') for mount in mounts), "the token is where it is mounted"
     # With the token where the test may write, and on ports of its own, it starts, and the probes need no token.
     (tmp_path / "token").write_text("a-token-of-the-test")
-    web, admin = steady_port(), steady_port()
+    web, admin = free_port(), free_port()
     text = text.replace("/run/secrets/wharf/token", "token").replace(":8080", f":{web}").replace(":9900", f":{admin}")
     (tmp_path / "wharf.toml").write_text(text)
     with (tmp_path / "stderr.log").open("wb") as log:

@@ -18,7 +18,7 @@ from .page import Page
 from .peer import Closed, Peer, Response, get, post
 from .prometheus import Prometheus
 from .probe import Probe, warm
-from .server import REPOSITORY, Server, StartFailed, binary, free_port, steady_port
+from .server import REPOSITORY, Server, StartFailed, binary, free_port
 from .tls import Authority, TlsPeer, serial_of, tls_client
 from .wait import eventually
 from .ws import Ws
@@ -68,7 +68,6 @@ __all__ = [
     "serial_of",
     "sockets_of",
     "sockets_to",
-    "steady_port",
     "tls_client",
     "warm",
 ]

@@ -8,7 +8,7 @@ import sys
 import time
 from urllib.request import urlopen
 
-from .server import REPOSITORY, binary, steady_port
+from .server import REPOSITORY, binary, free_port
 from .tls import Authority
 from .wait import eventually
 
@@ -27,7 +27,7 @@ class Documented:
 
     def __init__(self, folder, file=None):
         self.folder = folder
-        self.ports = {port: str(steady_port()) for port in PORTS}
+        self.ports = {port: str(free_port()) for port in PORTS}
         self.lasting = []
         self._furnish(file)
 

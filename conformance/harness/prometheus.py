@@ -6,7 +6,7 @@ import subprocess
 from urllib.parse import quote
 from urllib.request import urlopen
 
-from .server import REPOSITORY, steady_port
+from .server import REPOSITORY, free_port
 from .wait import eventually
 
 DEPLOYED = REPOSITORY / "deploy/prometheus"
@@ -16,7 +16,7 @@ class Prometheus:
     """Prometheus with the configuration and the rules of `deploy/`, but every second and on ports of its own."""
 
     def __init__(self, folder, admin):
-        self.folder, self.address = folder, f"127.0.0.1:{steady_port()}"
+        self.folder, self.address = folder, f"127.0.0.1:{free_port()}"
         config = (DEPLOYED / "prometheus.yml").read_text()
         config = config.replace("127.0.0.1:9900", "%s:%d" % admin).replace("interval: 15s", "interval: 1s")
         (folder / "prometheus.yml").write_text(config)

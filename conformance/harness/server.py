@@ -27,14 +27,7 @@ def binary():
 
 
 def free_port(host="127.0.0.1"):
-    """A port that is free now."""
-    with socket.socket() as sock:
-        sock.bind((host, 0))
-        return sock.getsockname()[1]
-
-
-def steady_port(host="127.0.0.1"):
-    """A port that is free now and that no outgoing connection is given: none is taken from below their range."""
+    """A port that is free now and that no outgoing connection is given: those are from above."""
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
         port = random.randrange(min(10_000, lowest - 1_000), lowest)
@@ -82,7 +75,7 @@ class Server:
                 self._start()
                 return self
             except StartFailed as failure:
-                # Somebody else's outgoing connection may have got the port in the meantime.
+                # Somebody else may have got the port in the meantime.
                 if "in use" not in failure.errors or attempt == 4:
                     raise
         return self
