@@ -122,10 +122,13 @@ const scenes = {
   async drain(page) {
     await page.waitForSelector(".pool");
     await page.click("#drain");
+    // It asks the server first what a drain means.
+    await page.waitForSelector("#ask-drain[open]");
     const question = await page.innerText("#ask-drain");
     await page.click("#ask-drain [data-close]");
     const ready = await page.evaluate(() => fetch("/ready").then((answer) => answer.status));
     await page.click("#drain");
+    await page.waitForSelector("#ask-drain[open]");
     await page.click("#ask-drain-yes");
     await page.waitForSelector("#progress:not([hidden])");
     await page.waitForFunction(() => document.querySelector("[data-step=now]")?.innerText.includes("finishing"));
