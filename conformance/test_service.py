@@ -8,6 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,12 +25,12 @@ ADMIN = {"x-wharf-admin": "1"}
 
 
 @contextmanager
-def started(folder, environment, more="", workers=2, command=(), inherits=None, address=None):
+def started(folder, environment, more="", workers=2, linger="0s", command=(), inherits=None, address=None):
     """`wharf serve` in an environment of its own: the process, its listener's address, its admin address."""
     address = address or ("127.0.0.1", free_port())
     admin = ("127.0.0.1", free_port())
     file = folder / "wharf.toml"
-    file.write_text(f'[server]\nworkers = {workers}\ndrain_linger = "0s"\n{more}\n[admin]\naddress = "%s:%d"\n'
+    file.write_text(f'[server]\nworkers = {workers}\ndrain_linger = "{linger}"\n{more}\n[admin]\naddress = "%s:%d"\n'
                     '[[listener]]\nname = "web"\naddress = "%s:%d"\nprotocols = ["http"]\n' % (*admin, *address))
     with (folder / "stderr.log").open("wb") as log:
         process = subprocess.Popen([*command, binary(), "serve", "--config", file], cwd=folder, stdout=log, stderr=log,
@@ -114,7 +116,7 @@ def test_a_watchdog_of_another_process_is_not_fed(tmp_path):
 
 
 @contextmanager
-def activated(folder, names, sockets, address, more=""):
+def activated(folder, names, sockets, address, linger="0s"):
     """A process that got these sockets from number 3 on, as systemd does it."""
     def inherit():
         # Out of the way first: one of them may be where another has to go.
@@ -126,7 +128,7 @@ def activated(folder, names, sockets, address, more=""):
     # The process's own number has to be in its environment: a shell knows it, and becomes the process.
     script = 'LISTEN_PID=$$ exec "$@"'
     environment = os.environ | {"LISTEN_FDS": str(len(sockets)), "LISTEN_FDNAMES": ":".join(names)}
-    with started(folder, environment, more, command=("sh", "-c", script, "sh"), inherits=inherit,
+    with started(folder, environment, linger=linger, command=("sh", "-c", script, "sh"), inherits=inherit,
                  address=address) as parts:
         yield parts
 
@@ -152,6 +154,37 @@ def test_a_socket_that_is_handed_in_is_the_listener_and_stays_over_reloads_and_r
             between.send("GET /hello HTTP/1.1\r\nHost: t\r\n\r\n")
             with activated(tmp_path, ["web"], [held], address):
                 assert between.response(within=10).status == 200, "it has waited in the backlog"
+
+
+@pytest.mark.heavy
+def test_no_newcomer_is_lost_between_one_process_and_the_next(tmp_path):
+    over, failed, served = threading.Event(), [], []
+
+    def come_and_go(address):
+        while not over.is_set():
+            try:
+                with Peer(address, timeout=30) as peer:
+                    served.append(peer.request(headers="Connection: close\r\n").status)
+            except (OSError, EOFError, AssertionError, IndexError) as error:
+                failed.append(repr(error))
+
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as held:
+        address = held.getsockname()
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(4):
+                pool.submit(come_and_go, address)
+            try:
+                for _ in range(3):
+                    before = len(served)
+                    with activated(tmp_path, ["web"], [held], address, "1500ms") as (process, *_):
+                        assert eventually(lambda: len(served) > before + 50, 20.0), told(tmp_path)
+                        process.send_signal(signal.SIGTERM)
+                        assert process.wait(30) == 0
+            finally:
+                with activated(tmp_path, ["web"], [held], address):
+                    over.set()
+                    pool.shutdown(wait=True)
+    assert not failed and set(served) == {200}, failed[:5]
 
 
 @pytest.mark.parametrize("names, wanted", [(["wob"], "wob"), (["web", "web"], "web"), ([], "unknown")])
