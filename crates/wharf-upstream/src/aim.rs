@@ -1,6 +1,6 @@
 //! [`aim`]: a request as the version of a connection wants it.
 
-use http::header::{HOST, HeaderValue};
+use http::header::{CONNECTION, HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use http::{Method, Request, Uri, Version as HttpVersion};
 use hyper::ext::Protocol;
@@ -44,6 +44,8 @@ pub(crate) fn aim<B>(
         Version::Http2 => {
             *request.version_mut() = HttpVersion::HTTP_2;
             request.headers_mut().remove(HOST);
+            // hyper would take away whatever it names, and so `te: trailers`, which calls of gRPC need.
+            request.headers_mut().remove(CONNECTION);
             let mut parts = http::uri::Parts::default();
             parts.authority = Some(authority);
             if !tunnel || extended {
@@ -124,6 +126,22 @@ mod tests {
             aimed("/", None, Version::Http2),
             ("http://10.0.0.1:99/".into(), None)
         );
+    }
+
+    #[test]
+    fn te_goes_on_over_http2_without_the_connection_that_names_it() {
+        let address = "h2c://10.0.0.1:99".parse().unwrap();
+        let request = Request::builder().header("te", "trailers");
+        let mut request = request.header("connection", "te").body(()).unwrap();
+        aim(
+            &mut request,
+            &address,
+            Version::Http2,
+            &SendOptions::default(),
+        )
+        .unwrap();
+        assert_eq!(request.headers()["te"], "trailers");
+        assert!(!request.headers().contains_key("connection"));
     }
 
     #[test]

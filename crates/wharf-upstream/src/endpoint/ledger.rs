@@ -227,3 +227,6 @@ fn size_settings(multiplexed: bool, settings: &PoolConfig<PoolSettings>) -> Pool
     }
     size
 }
+
+#[cfg(test)]
+mod tests;
