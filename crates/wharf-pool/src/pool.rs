@@ -21,6 +21,7 @@ pub(crate) use health::Surroundings;
 use crate::books::{Occupancy, Path, ScopeId};
 use crate::config::PoolConfig;
 use crate::connection::{Connection, Endpoints};
+use crate::events::EventKind;
 use crate::guard::ConnectionGuard;
 use crate::handle::ConnectionHandle;
 use crate::listener::ListenerInner;
@@ -211,6 +212,24 @@ impl<C: Connection> Pool<C> {
         here.into_iter()
             .map(|entry| ConnectionHandle { entry })
             .collect()
+    }
+
+    /// Tells every listener of events that an endpoint of the pool's upstream is given something else from
+    /// now on: its state and what decided, each in one word.
+    pub fn tell_endpoint(
+        &self,
+        endpoint: &dyn fmt::Display,
+        state: &'static str,
+        cause: &'static str,
+    ) {
+        self.shared().tell(|| {
+            let kind = EventKind::EndpointStateChanged {
+                endpoint: Arc::from(endpoint.to_string()),
+                state,
+                cause,
+            };
+            (Some(self.name().clone()), kind)
+        });
     }
 
     pub(crate) fn received(&self, bytes: usize) {

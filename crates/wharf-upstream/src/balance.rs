@@ -4,8 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use std::sync::Arc;
 use wharf_control::upstream::{
-    Admission, LoadBound, Maglev, Node, SmoothRoundRobin, least_of_random, panicking, pick,
-    stable_hash,
+    Admission, LoadBound, Maglev, Node, SmoothRoundRobin, least_of_random, pick, stable_hash,
 };
 use wharf_control::{Random, Timestamp};
 
@@ -109,67 +108,92 @@ impl Fleet {
         random: &mut Random,
         now: Timestamp,
     ) -> Option<&Arc<Endpoint>> {
-        let all = self.endpoints.len();
-        let serves: Vec<bool> = self
+        let few = self
             .endpoints
-            .iter()
-            .map(|it| it.may_be_asked(now))
-            .collect();
-        let there = serves.iter().filter(|serves| **serves).count();
-        let few = panicking(
-            u32::try_from(there).unwrap_or(u32::MAX),
-            u32::try_from(all).unwrap_or(u32::MAX),
-        );
+            .first()
+            .is_some_and(|it| it.context.few(self.len()));
         let other = |i: usize| failed.is_none_or(|it| !Arc::ptr_eq(it, &self.endpoints[i]));
+        let mut ask = Ask {
+            few,
+            hash,
+            now,
+            random,
+        };
+        let tries: [&dyn Fn(usize) -> bool; 3] = [&other, &other, &|_| true];
+        for may in tries {
+            if let Some(chosen) = self.among(may, &mut ask)
+                && self.endpoints[chosen].asked(few, now)
+            {
+                return self.endpoints.get(chosen);
+            }
+        }
+        // Better one that does badly than nobody.
+        ask.few = true;
         let chosen = self
-            .among(|i| (few || serves[i]) && other(i), hash, random, now)
-            .or_else(|| self.among(|i| few || serves[i], hash, random, now))
-            .or_else(|| self.among(|_| true, hash, random, now))?;
-        let endpoint = &self.endpoints[chosen];
-        endpoint.asked(now);
-        Some(endpoint)
+            .among(&other, &mut ask)
+            .or_else(|| self.among(&|_| true, &mut ask))?;
+        self.endpoints.get(chosen)
     }
 
-    fn among(
-        &self,
-        may: impl Fn(usize) -> bool,
-        hash: Option<u64>,
-        random: &mut Random,
-        now: Timestamp,
-    ) -> Option<usize> {
-        let latency = |i: usize| {
-            let it = &self.endpoints[i];
-            may(i).then(|| it.standing().latency_cost(it.in_flight(), it.weight, now))
-        };
-        let requests = |i: usize| {
-            let it = &self.endpoints[i];
-            may(i).then(|| it.standing().request_cost(it.in_flight(), it.weight, now))
+    fn among(&self, may: &dyn Fn(usize) -> bool, ask: &mut Ask<'_>) -> Option<usize> {
+        let (few, now) = (ask.few, ask.now);
+        let cost = |i: usize| {
+            self.endpoints[i]
+                .cost(self.balance, few, now)
+                .filter(|_| may(i))
         };
         let len = self.endpoints.len();
-        match (self.balance, &self.ring, hash) {
+        match (self.balance, &self.ring, ask.hash) {
             (Balance::RoundRobin, ..) => {
                 let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
-                round.choose(may)
+                round.choose(|i| cost(i).is_some())
             }
-            (Balance::LeastRequest, ..) => pick(len, random, requests),
-            (Balance::P2c, ..) => least_of_random::<2>(len, random, latency),
+            (Balance::P2c, ..) => least_of_random::<2>(len, ask.random, cost),
             (Balance::ConsistentHash, Some(ring), Some(hash)) => {
                 let total = self.endpoints.iter().map(|it| it.in_flight()).sum();
-                let held = |i: usize| may(i).then(|| self.endpoints[i].in_flight());
+                let held = |i: usize| cost(i).map(|_| self.endpoints[i].in_flight());
                 ring.bounded(hash, LoadBound::default(), total, held)
             }
-            (Balance::LeastCost | Balance::ConsistentHash, ..) => pick(len, random, latency),
+            (Balance::LeastCost | Balance::LeastRequest | Balance::ConsistentHash, ..) => {
+                pick(len, ask.random, cost)
+            }
         }
     }
 }
 
+/// What a request asks of the choice.
+struct Ask<'a> {
+    /// Whether so few endpoints are well that all are asked: the rest could not carry the load.
+    few: bool,
+    hash: Option<u64>,
+    now: Timestamp,
+    random: &'a mut Random,
+}
+
 impl Endpoint {
-    fn may_be_asked(&self, now: Timestamp) -> bool {
-        !self.is_down() && self.standing().admission(now) != Admission::Leave
+    /// What asking it costs; `None` if it may not be asked.
+    fn cost(&self, balance: Balance, few: bool, now: Timestamp) -> Option<f64> {
+        let standing = self.standing();
+        let left = self.is_down() || standing.admission(now) == Admission::Leave;
+        if left && !few {
+            return None;
+        }
+        let in_flight = self.in_flight();
+        Some(match balance {
+            Balance::LeastRequest => standing.request_cost(in_flight, self.weight, now),
+            Balance::LeastCost | Balance::RoundRobin | Balance::P2c | Balance::ConsistentHash => {
+                standing.latency_cost(in_flight, self.weight, now)
+            }
+        })
     }
 
-    /// Takes the probe, if there is one to take.
-    fn asked(&self, now: Timestamp) {
-        self.standing().begin_probe(now);
+    /// Takes the probe, where there is one to take; false if somebody else was first.
+    fn asked(&self, few: bool, now: Timestamp) -> bool {
+        let mut standing = self.standing();
+        match standing.admission(now) {
+            Admission::Serve => true,
+            Admission::Probe => standing.begin_probe(now),
+            Admission::Leave => few,
+        }
     }
 }

@@ -1,14 +1,14 @@
 //! [`Context`]: what all endpoints of one upstream share.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wharf_control::Random;
-use wharf_control::upstream::EjectionBudget;
+use wharf_control::upstream::{EjectionBudget, panicking};
 use wharf_pool::Pool;
 use wharf_pool::config::PoolConfig;
 
@@ -31,6 +31,8 @@ pub(crate) struct Context {
     /// Told when none is in flight any more.
     pub(crate) closed: CancellationToken,
     budget: Mutex<EjectionBudget>,
+    /// Endpoints that are not well, as health checks say.
+    down: AtomicU32,
     seed: u64,
     drawn: AtomicU64,
 }
@@ -46,6 +48,7 @@ impl Context {
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
             budget: Mutex::new(EjectionBudget::new(0)),
+            down: AtomicU32::new(0),
             seed,
             drawn: AtomicU64::new(0),
         }
@@ -64,6 +67,21 @@ impl Context {
     /// How many endpoints may be left alone at the same time, and are.
     pub(crate) fn budget(&self) -> MutexGuard<'_, EjectionBudget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An endpoint turned up or down, as health checks say.
+    pub(crate) fn turned(&self, up: bool) {
+        if up {
+            self.down.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            self.down.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether so few of the endpoints are well that the others are asked too.
+    pub(crate) fn few(&self, endpoints: u32) -> bool {
+        let out = self.budget().ejected() + self.down.load(Ordering::Relaxed);
+        panicking(endpoints.saturating_sub(out), endpoints)
     }
 
     /// Random numbers for one decision. No two decisions have the same, and none waits for another.

@@ -42,6 +42,8 @@ pub(crate) struct Endpoint {
     schedule: Mutex<Schedule>,
     /// Whether health checks say that it is not well.
     down: AtomicBool,
+    /// Whether it is no longer one of the upstream's.
+    left: AtomicBool,
     seed: u64,
 }
 
@@ -60,6 +62,7 @@ impl Endpoint {
             tally: Tally::default(),
             schedule: Mutex::new(Schedule::new()),
             down: AtomicBool::new(false),
+            left: AtomicBool::new(false),
             seed,
         })
     }
@@ -89,24 +92,35 @@ impl Endpoint {
         self.down.load(Ordering::Relaxed)
     }
 
-    /// Health checks say something else than before.
+    /// Health checks say whether it is well.
     pub(crate) fn turned(self: &Arc<Self>, up: bool) {
-        self.down.store(!up, Ordering::Relaxed);
+        let gone = self.left.load(Ordering::Relaxed);
+        if gone || self.down.swap(!up, Ordering::Relaxed) != up {
+            return;
+        }
+        self.context.turned(up);
         if up {
             let now = self.context.clock.now();
             self.standing().back(&mut self.context.budget(), now);
-            tracing::info!(endpoint = %self.address, "endpoint is well again");
+            self.tell("ready", "health_check");
             self.grow();
         } else {
-            tracing::warn!(endpoint = %self.address, "endpoint is not well");
+            self.tell("down", "health_check");
         }
     }
 
     /// Nobody asks any more: it is well until something else is known.
-    pub(crate) fn unchecked(&self) {
-        if self.down.swap(false, Ordering::Relaxed) {
+    pub(crate) fn unchecked(self: &Arc<Self>) {
+        if self.is_down() {
             *self.schedule() = Schedule::new();
+            self.turned(true);
         }
+    }
+
+    /// Tells whoever listens that it is given something else from now on.
+    fn tell(&self, state: &'static str, cause: &'static str) {
+        tracing::info!(endpoint = %self.address, state, cause, "endpoint changed");
+        self.context.pool.tell_endpoint(&self.address, state, cause);
     }
 
     /// Requests that were given to it and have not ended.
@@ -167,6 +181,10 @@ impl Endpoint {
 
     /// It is no longer one of the upstream's: nothing is begun any more, what is in flight ends.
     pub(crate) fn leave(&self) {
+        self.left.store(true, Ordering::Relaxed);
+        if self.down.swap(false, Ordering::Relaxed) {
+            self.context.turned(true);
+        }
         let gone = self.ledger().leave();
         drop(gone);
         let now = self.context.clock.now();

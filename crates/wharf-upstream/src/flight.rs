@@ -96,6 +96,7 @@ impl Flight {
     /// Whoever asked gave it up.
     pub(crate) fn abandon(self) {
         self.load.endpoint().tally.ended(Outcome::Cancelled);
+        self.load.endpoint().call_off();
         self.lease.conclude(CloseReason::Abandoned);
     }
 

@@ -109,6 +109,15 @@ pub enum EventKind {
         /// How.
         differences: Arc<[Difference]>,
     },
+    /// An endpoint of an upstream is given something else from now on.
+    EndpointStateChanged {
+        /// Which.
+        endpoint: Arc<str>,
+        /// What it is given, in one word.
+        state: &'static str,
+        /// What decided.
+        cause: &'static str,
+    },
     /// The server's configuration was read again.
     ConfigReloaded {
         /// What came of it, in one word.
@@ -125,7 +134,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// The name of every kind.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "connection_added",
         "connection_removed",
         "connection_timeout",
@@ -136,6 +145,7 @@ impl EventKind {
         "would_close",
         "health_status_changed",
         "config_changed",
+        "endpoint_state_changed",
         "config_reloaded",
         "drain",
     ];
@@ -153,6 +163,7 @@ impl EventKind {
             Self::WouldClose { .. } => "would_close",
             Self::HealthStatusChanged { .. } => "health_status_changed",
             Self::ConfigChanged { .. } => "config_changed",
+            Self::EndpointStateChanged { .. } => "endpoint_state_changed",
             Self::ConfigReloaded { .. } => "config_reloaded",
             Self::Drain { .. } => "drain",
         }

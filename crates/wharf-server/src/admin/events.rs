@@ -215,6 +215,12 @@ fn own(kind: &EventKind) -> Value {
         EventKind::ConfigChanged { differences, .. } => {
             json!({ "diff": differences.iter().map(difference).collect::<Vec<_>>() })
         }
+        EventKind::EndpointStateChanged {
+            endpoint,
+            state,
+            cause,
+            ..
+        } => json!({ "endpoint": &**endpoint, "state": state, "cause": cause }),
         EventKind::ConfigReloaded {
             result, changes, ..
         } => json!({ "result": result, "changes": changes }),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use wharf_control::Timestamp;
 use wharf_control::upstream::{
-    Admission, EjectionBudget, LATENCY_UNKNOWN, Outcome, Outlier, OutlierSettings, PeakEwma,
-    PhantomLoad, Returned, SlowStart, latency_cost, request_cost,
+    Admission, EjectionBudget, EjectionCause, LATENCY_UNKNOWN, Outcome, Outlier, OutlierSettings,
+    PeakEwma, PhantomLoad, Returned, SlowStart, latency_cost, request_cost,
 };
 
 use super::Endpoint;
@@ -85,7 +85,23 @@ impl Standing {
     }
 }
 
+/// The word for why an endpoint is left alone.
+const fn cause(cause: EjectionCause) -> &'static str {
+    match cause {
+        EjectionCause::Consecutive => "consecutive_failures",
+        EjectionCause::Probe => "probe",
+        // Of causes that are newer than this code most are of this kind.
+        EjectionCause::Ratio | _ => "success_ratio",
+    }
+}
+
 impl Endpoint {
+    /// A request that may have been the probe was given up: the next one may be one.
+    pub(crate) fn call_off(&self) {
+        let now = self.context.clock.now();
+        self.standing().outlier.call_off_probe(now);
+    }
+
     /// Notes what came of a request.
     pub(crate) fn note(&self, answer: Answer) {
         let now = self.context.clock.now();
@@ -114,15 +130,14 @@ impl Endpoint {
         match returned {
             Returned::Unchanged => {}
             Returned::Ejected(ejection) => {
-                let cause = ejection.cause;
                 drop(standing);
                 self.tally.ejected();
-                tracing::info!(endpoint = %self.address, ?cause, "endpoint left alone");
+                self.tell("ejected", cause(ejection.cause));
             }
             Returned::Back => {
                 standing.slow_start.begin(now);
                 drop(standing);
-                tracing::info!(endpoint = %self.address, "endpoint serves again");
+                self.tell("ready", "probe");
             }
         }
     }
