@@ -10,21 +10,9 @@ use tokio::net::TcpStream;
 use wharf_pool::CloseReason;
 use wharf_upstream::{BodyError, ResponseTimeout, SendBody, SendError, SendOptions, Upstream};
 
-use crate::servers::{Server, ask, get, nobody, until, upstream};
+use crate::servers::{Server, ask, get, head, nobody, until, upstream};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
-
-/// Reads one request head; false if the other side has closed.
-async fn head(socket: &mut TcpStream) -> bool {
-    let mut seen = Vec::new();
-    while !seen.ends_with(b"\r\n\r\n") {
-        match socket.read_u8().await {
-            Ok(byte) => seen.push(byte),
-            Err(_) => return false,
-        }
-    }
-    true
-}
 
 async fn says(socket: &mut TcpStream, bytes: &[u8]) {
     // A peer that has gone is what some of these tests are about.
@@ -245,4 +233,20 @@ async fn another_endpoint_is_asked_where_nothing_was_sent() {
     let left_alone = &upstream.endpoints()[0];
     assert_eq!(left_alone.state.as_str(), "ejected");
     assert_eq!(left_alone.metrics.ejections, 1);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_speaks_unasked_is_not_used() {
+    let server = Server::raw(|_, mut socket| async move {
+        says(&mut socket, OK).await;
+        head(&mut socket).await;
+    })
+    .await;
+    let upstream = on_demand(&server);
+    let error = ask(&upstream, "/").await.unwrap_err();
+    assert!(
+        error.nothing_was_sent() || error.kind() == "broken",
+        "{error:?}"
+    );
+    nothing_is_left(&upstream).await;
 }

@@ -4,11 +4,13 @@
 
 mod servers;
 
+mod grpc;
 mod hostile;
 mod http2;
 mod lives;
 mod queue;
 mod reuse;
 mod standing;
+mod timeouts;
 mod tls;
 mod tunnels;

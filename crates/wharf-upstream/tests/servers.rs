@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use wharf_upstream::{SendBody, SendOptions, Upstream, UpstreamSetup};
@@ -136,6 +136,18 @@ pub(crate) fn nobody() -> (TcpSocket, String) {
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = format!("http://{}", socket.local_addr().unwrap());
     (socket, address)
+}
+
+/// Reads one request head; false if the other side has closed.
+pub(crate) async fn head(socket: &mut TcpStream) -> bool {
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"\r\n\r\n") {
+        match socket.read_u8().await {
+            Ok(byte) => seen.push(byte),
+            Err(_) => return false,
+        }
+    }
+    true
 }
 
 /// An upstream of these endpoints, changed as `change` says.
