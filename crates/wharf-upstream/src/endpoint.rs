@@ -152,6 +152,10 @@ impl Endpoint {
             // One that is gone has left what it was given here, and a lease that is dropped is given back.
             drop(waiter.send(granted));
         }
+        if self.left.load(Ordering::Relaxed) {
+            // Also what was on its way when the endpoint left.
+            self.retire_all_idle();
+        }
         self.grow();
     }
 
