@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use wharf_control::upstream::PoolUse;
+use wharf_control::upstream::{Admission, PoolUse};
 use wharf_pool::ConnId;
 
 use crate::address::EndpointAddress;
@@ -165,7 +165,9 @@ impl Endpoint {
             return;
         }
         let settings = self.context.config();
-        let attempts = self.ledger().grow(&settings, self.context.clock.now());
+        let now = self.context.clock.now();
+        let well = !self.is_down() && self.standing().admission(now) == Admission::Serve;
+        let attempts = self.ledger().grow(&settings, well, now);
         for _ in 0..attempts {
             Attempt::begin(Arc::clone(self));
         }

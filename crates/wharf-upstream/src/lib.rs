@@ -15,6 +15,28 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! What happens to a request, in order:
+//!
+//! 1. **Choice** ([`Balance`]). By default the endpoint with the least latency × requests in flight. What one
+//!    worker learns all know. Endpoints that fail are left alone and tried again ([`OutlierSettings`],
+//!    [`HealthCheckSettings`]), unless so many fail that the rest could not carry the load.
+//! 2. **Lease.** The connection that was used last and takes a request: one of HTTP/1, or one of HTTP/2 with
+//!    room for a stream. Without one the request waits in a bounded queue, by importance and deadline, and
+//!    connections are begun as the demand asks for ([`PoolSettings`]).
+//! 3. **Connection**, if one is missing: the addresses of the name in turn (RFC 8305), TLS with ALPN, one attempt
+//!    at a time where it will carry many requests, back-off with jitter after failures. It takes a slot of the
+//!    pool before its socket is opened and gives it back after its socket is closed: an upstream's pool is a
+//!    [`wharf_pool::Pool`] like a listener's.
+//! 4. **Exchange.** The time of a slow caller is not the endpoint's. [`SendError`] says what was sent; what
+//!    cannot have been seen, or does nothing twice, may be sent again ([`SendOptions::retries`]) within a budget.
+//!    A connection that was dead before the request costs nothing but time.
+//! 5. **Answer.** Its status, or the status of a gRPC call in its trailers, judges the endpoint. When its body
+//!    ends the lease goes back; a body that is dropped before gives the connection up (HTTP/1) or resets
+//!    the stream. After a 101 the bytes are the caller's, and count until he drops them.
+//!
+//! The laws (cost, ejection, sizes, queue, retries) are those of [`wharf_control::upstream`], where they were
+//! held against published results. The library reads no file: certificates come as a [`rustls::ClientConfig`].
 
 mod address;
 mod aim;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use wharf_control::Timestamp;
 use wharf_pool::ConnId;
 
@@ -112,15 +112,20 @@ impl Attempt {
         };
         let limit = protocol.connect_timeout;
         let connector = &endpoint.context.connector;
+        let begun = Instant::now();
         let connecting = connector.connect(&endpoint.address, slot, only);
         let connected = timeout(limit, connecting).await;
         let connected = connected.map_err(|_| ConnectError::Timeout(limit))??;
-        let entering = timeout(limit, self.enter(connected)).await;
+        let entering = timeout(limit, self.enter(connected, begun)).await;
         entering.map_err(|_| ConnectError::Timeout(limit))?
     }
 
     /// Hands the bytes to a codec, and the codec to its driver.
-    async fn enter(&mut self, connected: Connected) -> Result<ConnId, ConnectError> {
+    async fn enter(
+        &mut self,
+        connected: Connected,
+        begun: Instant,
+    ) -> Result<ConnId, ConnectError> {
         let Connected { io, version } = connected;
         let handle = io.handle().clone();
         let presence = Presence::new(Arc::clone(&self.endpoint), &handle);
@@ -134,7 +139,8 @@ impl Attempt {
         let sender = sender.map_err(|error| ConnectError::Codec(Arc::new(error)))?;
         handle.greeted();
         let id = handle.id();
-        self.endpoint.ledger().arrive(sender, handle);
+        let took = begun.elapsed();
+        self.endpoint.ledger().arrive(sender, handle, took);
         Ok(id)
     }
 

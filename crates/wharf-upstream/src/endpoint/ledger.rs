@@ -33,6 +33,8 @@ pub(super) struct Ledger {
     scheme: Scheme,
     /// The version that TLS has agreed on.
     agreed: Option<Version>,
+    /// How long it takes to connect, by the last few.
+    connect: Duration,
 }
 
 /// Somebody's turn.
@@ -66,6 +68,7 @@ impl Ledger {
             member: true,
             scheme,
             agreed: None,
+            connect: Duration::ZERO,
         }
     }
 
@@ -83,8 +86,14 @@ impl Ledger {
         self.links.freed(id);
     }
 
-    /// A connection is there; it is not free yet.
-    pub(super) fn arrive(&mut self, sender: Sender, handle: ConnectionHandle<UpstreamConnection>) {
+    /// A connection is there after so long; it is not free yet.
+    pub(super) fn arrive(
+        &mut self,
+        sender: Sender,
+        handle: ConnectionHandle<UpstreamConnection>,
+        took: Duration,
+    ) {
+        self.connect = (self.connect * 3 + took) / 4;
         self.links.insert(sender, handle);
         self.back_off = BackOff::default();
     }
@@ -146,14 +155,24 @@ impl Ledger {
     }
 
     /// How many connections to begin now; they count as begun.
-    pub(super) fn grow(&mut self, settings: &PoolConfig<PoolSettings>, now: Timestamp) -> u32 {
+    ///
+    /// `well`: whether the endpoint is; to one that is not, none is made ahead of what is asked for.
+    pub(super) fn grow(
+        &mut self,
+        settings: &PoolConfig<PoolSettings>,
+        well: bool,
+        now: Timestamp,
+    ) -> u32 {
         if !self.member && self.waiters.is_empty() {
             return 0;
         }
         let usage = self.usage();
         self.links.max_streams = settings.protocol.max_streams.get();
-        self.size
-            .set(size_settings(self.will_multiplex(), settings));
+        let mut size = size_settings(self.will_multiplex(), settings);
+        if !self.will_multiplex() {
+            size.ratio = PoolSize::ratio_for(self.connect, well);
+        }
+        self.size.set(size);
         let wanted = self.size.create(usage, None, now);
         let wanted = if now < self.back_off.until {
             // Only for those who wait, one at a time: the endpoint may be back sooner than it is looked for.

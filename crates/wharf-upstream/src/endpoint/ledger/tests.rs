@@ -109,7 +109,8 @@ impl World {
                 .is_pending()
         );
         let id = guard.handle().id();
-        self.ledger.arrive(Sender::Http1(sender), guard.handle());
+        self.ledger
+            .arrive(Sender::Http1(sender), guard.handle(), Duration::ZERO);
         self.ledger.enter(id);
         self.open.push(Open {
             id,
@@ -122,7 +123,7 @@ impl World {
     async fn take(&mut self, step: Step) {
         let nth = |n: usize, len: usize| (len > 0).then(|| n % len.max(1));
         match step {
-            Step::Grow => drop(self.ledger.grow(&self.settings, self.now)),
+            Step::Grow => drop(self.ledger.grow(&self.settings, true, self.now)),
             Step::Connected => self.connected().await,
             Step::Failed => self.ledger.connecting = self.ledger.connecting.saturating_sub(1),
             Step::Take => self.loans.extend(self.ledger.links.take()),
