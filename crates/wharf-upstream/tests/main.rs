@@ -11,6 +11,7 @@ mod lives;
 mod queue;
 mod reuse;
 mod standing;
+mod storm;
 mod timeouts;
 mod tls;
 mod tunnels;
