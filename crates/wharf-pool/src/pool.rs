@@ -7,7 +7,7 @@ mod report;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub(crate) struct PoolInner<C: Connection> {
     changing: Mutex<()>,
     /// Grows with every change of the configuration.
     generation: AtomicU64,
+    /// Whether no endpoint of its upstream is left to send work to.
+    deserted: AtomicBool,
     made: Timestamp,
     watch: Mutex<Watch>,
     rejections: Mutex<Rejections>,
@@ -85,6 +87,7 @@ impl<C: Connection> Pool<C> {
             hot,
             changing: Mutex::default(),
             generation: AtomicU64::new(0),
+            deserted: AtomicBool::new(false),
             made: now,
             watch: Mutex::new(watch),
             rejections: Mutex::default(),
@@ -122,6 +125,16 @@ impl<C: Connection> Pool<C> {
     /// The configuration in force.
     pub fn config(&self) -> Arc<PoolConfig<C::Settings>> {
         self.inner.config.load_full()
+    }
+
+    /// Reads the configuration in force, without taking a share in it: what is asked for with every request.
+    pub fn with_config<T>(&self, read: impl FnOnce(&PoolConfig<C::Settings>) -> T) -> T {
+        read(&self.inner.config.load())
+    }
+
+    /// Notes whether no endpoint of the pool's upstream is left to send work to: it is unavailable then.
+    pub fn set_deserted(&self, deserted: bool) {
+        self.inner.deserted.store(deserted, Ordering::Relaxed);
     }
 
     /// The coarse clock of its registry.

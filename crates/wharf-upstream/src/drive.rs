@@ -76,15 +76,19 @@ impl Driver {
         let ended = self.until_due(running).await;
         // It keeps the codec from saying goodbye.
         drop(connection);
-        if let Some(ended) = &ended {
-            self.conclude(ended);
-            self.endpoint.retire(self.handle.id());
-            // What is in flight goes on: the endpoint has only said that it takes no more.
-            let _ = self
-                .until_due(self.handle.connection().gone.cancelled())
-                .await;
+        let rest = match &ended {
+            Some(ended) => {
+                self.conclude(ended);
+                self.endpoint.retire(self.handle.id());
+                // What is in flight goes on: the endpoint has only said that it takes no more.
+                let gone = self.handle.connection().gone.cancelled();
+                self.until_due(gone).await
+            }
+            None => None,
+        };
+        if rest.is_none() {
+            streams.cut();
         }
-        streams.cut();
     }
 
     /// Runs until the end, or until it was due and the grace is over.
@@ -130,13 +134,15 @@ impl Driver {
 
     /// When the connection is due, and for which reason.
     fn due(&self) -> (Timestamp, CloseReason) {
-        let settings = self.endpoint.context.config();
-        let old = settings.common.max_age.map_or(Timestamp::MAX, |age| {
+        let pool = &self.endpoint.context.pool;
+        let (max_age, limit) =
+            pool.with_config(|config| (config.common.max_age, config.protocol.idle_timeout));
+        let old = max_age.map_or(Timestamp::MAX, |age| {
             let age = jittered(age, AGE_JITTER, self.handle.id().as_u64());
             self.handle.opened().after(age)
         });
         let connection = self.handle.connection();
-        let limit = connection.idle_timeout(settings.protocol.idle_timeout);
+        let limit = connection.idle_timeout(limit);
         // Nobody says when it becomes idle: while it is in use it is looked again after the same time.
         let since = if self.handle.phase() == Phase::Idle {
             self.handle.since()

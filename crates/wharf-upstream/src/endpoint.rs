@@ -128,6 +128,13 @@ impl Endpoint {
         self.load.load(Ordering::Relaxed)
     }
 
+    /// Whether nothing can be sent to it: it is left alone, or has no connection and none could be made.
+    pub(crate) fn is_lost(&self) -> bool {
+        let now = self.context.clock.now();
+        let left = self.is_down() || self.standing().admission(now) == Admission::Leave;
+        left || self.ledger().is_unreachable()
+    }
+
     /// Whether it has a connection.
     pub(crate) fn is_warm(&self) -> bool {
         let usage = self.usage();
@@ -164,10 +171,10 @@ impl Endpoint {
         if self.context.closing.is_cancelled() {
             return;
         }
-        let settings = self.context.config();
         let now = self.context.clock.now();
         let well = !self.is_down() && self.standing().admission(now) == Admission::Serve;
-        let attempts = self.ledger().grow(&settings, well, now);
+        let pool = &self.context.pool;
+        let attempts = pool.with_config(|config| self.ledger().grow(config, well, now));
         for _ in 0..attempts {
             Attempt::begin(Arc::clone(self));
         }

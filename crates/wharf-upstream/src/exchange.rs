@@ -51,7 +51,7 @@ pub(crate) async fn answered(
             biased;
             answer = sent.as_mut() => return match answer {
                 Ok(answer) => asked_for(answer, flight, options),
-                Err(error) => Err(broke(error, before, flight)),
+                Err(error) => Err(broke(error, before, flight, progress)),
             },
             () = progress.ended(), if !matches!(owes, Owes::Answer(_)) => {}
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
@@ -135,14 +135,21 @@ fn asked_for(
 }
 
 /// What the codec's error means. `before` is what had been written to the connection before the request.
-fn broke(mut refused: TrySendError<Request<SendBody>>, before: u64, flight: &Flight) -> Broke {
+fn broke(
+    mut refused: TrySendError<Request<SendBody>>,
+    before: u64,
+    flight: &Flight,
+    progress: &Progress,
+) -> Broke {
     let request = refused.take_message().map(Box::new);
     let error = refused.into_error();
     let endpoint = flight.load().endpoint().address.clone();
     let unseen = request.is_some() || flight.lease().handle.bytes().1 == before;
     let (of_stream, left_out) = of_http2(&error);
     let source = Arc::new(error);
-    let error = if source.is_parse() {
+    let error = if progress.has_failed() {
+        SendError::RequestBody { endpoint, source }
+    } else if source.is_parse() {
         SendError::Malformed {
             endpoint,
             source: Some(source),
@@ -152,8 +159,6 @@ fn broke(mut refused: TrySendError<Request<SendBody>>, before: u64, flight: &Fli
             endpoint,
             source: Some(source),
         }
-    } else if source.is_user() {
-        SendError::RequestBody { endpoint, source }
     } else {
         SendError::Broken { endpoint, source }
     };

@@ -38,6 +38,11 @@ wharf_pool::settings! {
         max_waiting: Count = count(200), Restart;
         /// The longest wait for a connection.
         wait_timeout: Duration = Duration::from_secs(5), Now;
+        /// On HTTP/2, while requests are in flight: how long nothing may come before the endpoint is sent a PING.
+        /// Off, since servers of gRPC end connections that ping more often than they like.
+        ping_interval: Option<Duration> = None, NextConnection;
+        /// How long the endpoint may take to answer it.
+        ping_timeout: Duration = Duration::from_secs(10), NextConnection;
         /// The largest head of an answer, in HTTP/1; over it the answer is malformed.
         max_response_header_size: ByteSize = ByteSize::kib(64), NextConnection;
     }, common: COMMON

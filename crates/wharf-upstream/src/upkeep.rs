@@ -21,8 +21,11 @@ pub(crate) async fn keep(upstream: Weak<Inner>) {
         let Some(upstream) = upstream.upgrade() else {
             return;
         };
+        let fleet = upstream.fleet();
+        let lost = fleet.endpoints.iter().all(|it| it.is_lost());
+        upstream.context.pool.set_deserted(lost);
         let checks = upstream.health_check();
-        for endpoint in &upstream.fleet().endpoints {
+        for endpoint in &fleet.endpoints {
             endpoint.tend();
             match &checks {
                 Some(settings) => check::due(endpoint, settings),

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -31,6 +31,7 @@ pub(crate) struct Progress {
     clock: Clock,
     step: AtomicU8,
     since: AtomicU64,
+    failed: AtomicBool,
     ended: Notify,
 }
 
@@ -46,6 +47,7 @@ impl Progress {
             clock,
             step: AtomicU8::new(if whole { ANSWER } else { BYTES }),
             since: AtomicU64::new(clock.now().as_nanos()),
+            failed: AtomicBool::new(false),
             ended: Notify::new(),
         });
         if !whole {
@@ -66,6 +68,11 @@ impl Progress {
             ROOM => Owes::Room(since),
             _ => Owes::Answer(since),
         }
+    }
+
+    /// Whether the body itself has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 
     /// Waits until the whole body was taken.
@@ -107,6 +114,9 @@ impl Body for Upload {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.progress.step(BYTES);
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Err(_)) = frame {
+            self.progress.failed.store(true, Ordering::Release);
+        }
         let over = frame.is_none() || self.body.is_end_stream();
         self.progress.step(if over { ANSWER } else { ROOM });
         Poll::Ready(frame)

@@ -207,3 +207,14 @@ async fn each_address_of_a_name_is_an_endpoint_where_names_are_looked_up() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_pool_without_an_endpoint_that_can_be_reached_is_unavailable() {
+    let (_kept, gone) = nobody();
+    let upstream = upstream(&[gone], |_| {});
+    until("it is unavailable", || {
+        upstream.pool().health().status == wharf_pool::HealthStatus::Unavailable
+    })
+    .await;
+    assert!(upstream.pool().health().message.contains("no_endpoint"));
+}

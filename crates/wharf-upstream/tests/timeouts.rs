@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, StreamBody};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wharf_upstream::{BodyError, BoxError, ResponseTimeout, SendBody, SendOptions};
 
-use crate::servers::{Server, get, head, upstream};
+use crate::servers::{Server, get, head, until, upstream};
 
 #[tokio::test]
 async fn an_answer_that_pauses_for_too_long_is_broken_off() {
@@ -86,8 +86,9 @@ async fn an_endpoint_that_takes_nothing_of_a_body_is_given_up() {
 async fn a_deadline_ends_the_wait_for_the_head() {
     let server = Server::good().await;
     let upstream = upstream(&[server.url("h2c")], |_| {});
+    until("it is connected", || upstream.warmth().is_enough()).await;
     let mut options = SendOptions::default();
-    options.deadline = Some(tokio::time::Instant::now() + Duration::from_millis(300));
+    options.deadline = Some(tokio::time::Instant::now() + Duration::from_secs(1));
     let error = upstream.send(get("/?20000"), &options).await.unwrap_err();
     assert_eq!(error.kind(), "deadline");
     // The stream was reset, the connection goes on.
@@ -110,4 +111,24 @@ async fn a_head_that_is_too_large_is_malformed() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), "malformed");
+}
+
+#[tokio::test]
+async fn a_body_that_fails_is_the_callers_fault() {
+    for scheme in ["http", "h2c"] {
+        let server = Server::good().await;
+        let upstream = upstream(&[server.url(scheme)], |_| {});
+        let frames = vec![
+            Ok(Frame::data(Bytes::from_static(b"half"))),
+            Err(BoxError::from("the client has gone")),
+        ];
+        let body = StreamBody::new(futures_util::stream::iter(frames));
+        let request = Request::post("/echo").body(SendBody::new(body)).unwrap();
+        let error = upstream
+            .send(request, &SendOptions::default())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), "request_body", "{scheme}: {error:?}");
+        assert_eq!(upstream.endpoints()[0].failures, 0);
+    }
 }

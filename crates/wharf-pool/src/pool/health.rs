@@ -1,5 +1,6 @@
 //! How well a pool is: judged once a second, told when it changes.
 
+use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -171,7 +172,9 @@ impl<C: Connection> Pool<C> {
             .listener
             .has_failed()
             .then_some(UnavailableCause::ListenerFailed);
-        match surroundings.unavailable.or(failed) {
+        let deserted = self.inner.deserted.load(Ordering::Relaxed);
+        let deserted = deserted.then_some(UnavailableCause::NoEndpoint);
+        match surroundings.unavailable.or(failed).or(deserted) {
             Some(cause) => window.unavailable(cause),
             None => window,
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, timeout};
 use wharf_control::Timestamp;
 use wharf_pool::ConnId;
@@ -161,7 +161,13 @@ impl Attempt {
     async fn http2(&self, io: TokioIo<Wire>, driver: Driver) -> hyper::Result<Sender> {
         let context = &self.endpoint.context;
         let streams = Streams::new(Arc::clone(context));
-        let (sender, connection) = http2::Builder::new(streams.clone()).handshake(io).await?;
+        let config = context.config();
+        let (sender, connection) = http2::Builder::new(streams.clone())
+            .timer(TokioTimer::new())
+            .keep_alive_interval(config.protocol.ping_interval)
+            .keep_alive_timeout(config.protocol.ping_timeout)
+            .handshake(io)
+            .await?;
         context.spawn(driver.http2(connection, streams));
         Ok(Sender::Http2(sender))
     }

@@ -6,6 +6,7 @@ use http::Request;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use wharf_control::upstream::{NoPlace, Ticket, longest_wait};
+use wharf_pool::config::PoolConfig;
 use wharf_pool::{CloseReason, ConnId, ConnectionHandle};
 
 use super::codec::Sent;
@@ -15,6 +16,7 @@ use crate::address::Scheme;
 use crate::body::SendBody;
 use crate::connect::{ConnectError, Version};
 use crate::connection::UpstreamConnection;
+use crate::settings::PoolSettings;
 
 /// The right to one request on one connection; given back when it is dropped.
 pub(crate) struct Lease {
@@ -117,7 +119,8 @@ impl Lease {
     /// The answer was read to its end. What cannot be used again for another reason is taken out of use.
     pub(crate) fn complete(mut self) {
         self.whole = true;
-        let most = self.endpoint.context.config().common.max_requests;
+        let pool = &self.endpoint.context.pool;
+        let most = pool.with_config(|config| config.common.max_requests);
         if most.is_some_and(|most| self.handle.requests() >= u64::from(most.get())) {
             self.handle.conclude(CloseReason::MaxRequests);
             self.endpoint.retire(self.id);
@@ -157,8 +160,8 @@ impl Endpoint {
         }
         let (answer, granted) = oneshot::channel();
         let now = self.context.clock.now();
-        let settings = self.context.config();
-        let until = now.after(settings.protocol.wait_timeout);
+        let longest = |config: &PoolConfig<PoolSettings>| config.protocol.wait_timeout;
+        let until = now.after(self.context.pool.with_config(longest));
         let due = patience.deadline.map(|due| self.context.clock.at(due));
         let until = due.map_or(until, |due| until.min(longest_wait(due, now)));
         let place = {

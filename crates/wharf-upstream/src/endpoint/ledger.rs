@@ -98,6 +98,11 @@ impl Ledger {
         self.back_off = BackOff::default();
     }
 
+    /// Whether there is no connection, and the last attempt has failed.
+    pub(super) const fn is_unreachable(&self) -> bool {
+        self.open == 0 && self.back_off.failures > 0
+    }
+
     /// A socket is open.
     pub(super) fn opened(&mut self) {
         self.open += 1;
