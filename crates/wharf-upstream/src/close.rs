@@ -27,6 +27,9 @@ impl Upstream {
         let context = self.context();
         context.closing.cancel();
         context.pool.close_all(CloseReason::Drained);
+        for endpoint in &self.fleet().endpoints {
+            endpoint.dismiss();
+        }
         let left = async {
             while context.pool.active() > 0 {
                 sleep(LOOK).await;
@@ -73,6 +76,10 @@ impl Registration {
             name: name.clone(),
             ended: AtomicBool::new(false),
         }
+    }
+
+    pub(crate) const fn registry(&self) -> &Registry<UpstreamConnection> {
+        &self.registry
     }
 
     fn end(&self) {

@@ -49,13 +49,13 @@ impl Upstream {
         request: Request<SendBody>,
         options: &SendOptions,
     ) -> Result<Response<ResponseBody>, SendError> {
-        if self.is_closed() {
-            return Err(SendError::Closed);
-        }
         let (mut request, mut retries, mut fresh) = (request, options.retries, 1);
         let mut failed: Option<Arc<Endpoint>> = None;
         self.earn_retries();
         loop {
+            if self.is_closed() {
+                return Err(SendError::Closed);
+            }
             let endpoint = self.choose(options.hash, failed.as_ref())?;
             if failed.is_some() {
                 endpoint.tally.retried();
@@ -216,5 +216,6 @@ fn no_lease(error: LeaseError, endpoint: &Endpoint, options: &SendOptions) -> Se
         },
         LeaseError::Timeout => SendError::WaitTimeout { endpoint: address },
         LeaseError::Shed => SendError::Shed { endpoint: address },
+        LeaseError::Closed => SendError::Closed,
     }
 }

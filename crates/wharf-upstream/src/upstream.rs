@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use wharf_control::upstream::RetryBudget;
+use wharf_pool::events::Events;
 use wharf_pool::{ListenerName, Pool, PoolName, Registry, ScopeLimits, ServingState};
 
 use crate::address::Scheme;
@@ -133,6 +134,12 @@ impl Upstream {
     /// Where its connections are counted: the pool `name/protocol`.
     pub fn pool(&self) -> &Pool<UpstreamConnection> {
         &self.inner.context.pool
+    }
+
+    /// Where what happens to its connections and endpoints is told: of the registry that it was given, else of
+    /// its own.
+    pub fn events(&self) -> &Events {
+        self.inner.registration.registry().events()
     }
 
     pub(crate) fn fleet(&self) -> Arc<Fleet> {

@@ -76,3 +76,22 @@ async fn whoever_stops_waiting_leaves_the_queue() {
     tokio::join!(busy, leaves);
     assert_eq!(ask(&upstream, "/").await.unwrap().0, 200);
 }
+
+#[tokio::test]
+async fn a_close_serves_what_is_in_flight_and_dismisses_who_waits() {
+    let server = Server::good().await;
+    let upstream = narrow(&server, 10, Duration::from_secs(20)).await;
+    let busy = join_all([ask(&upstream, "/?1000"), ask(&upstream, "/?1000")]);
+    let waits = async {
+        until("both are under way", || server.requests() == 2).await;
+        ask(&upstream, "/").await
+    };
+    let close = async {
+        until("one waits", || upstream.endpoints()[0].waiting == 1).await;
+        upstream.close(Duration::from_secs(20)).await
+    };
+    let (busy, waited, cut) = tokio::join!(busy, waits, close);
+    assert!(busy.iter().all(Result::is_ok), "{busy:?}");
+    assert_eq!((waited.unwrap_err().kind(), cut), ("closed", 0));
+    assert_eq!(ask(&upstream, "/").await.unwrap_err().kind(), "closed");
+}

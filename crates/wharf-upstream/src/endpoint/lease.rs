@@ -48,6 +48,8 @@ pub(crate) enum LeaseError {
     Timeout,
     /// The queue stands, and this one had waited too long.
     Shed,
+    /// The upstream was closed meanwhile.
+    Closed,
 }
 
 /// Whether a connection had been used before, so that its end may have nothing to do with the request that

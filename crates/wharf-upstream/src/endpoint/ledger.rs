@@ -219,6 +219,11 @@ impl Ledger {
         if self.open > 0 || self.connecting > 0 {
             return Vec::new();
         }
+        self.dismiss(now)
+    }
+
+    /// All who wait; they wait no longer.
+    pub(super) fn dismiss(&mut self, now: Timestamp) -> Vec<Waiter> {
         std::iter::from_fn(|| self.waiters.next(Duration::ZERO, now))
             .map(|(waiter, _)| waiter)
             .collect()
