@@ -107,7 +107,7 @@ async fn check(endpoint: &Arc<Endpoint>, settings: &HealthCheckSettings) {
 
 /// Nothing if the endpoint is not well.
 async fn ask(endpoint: &Endpoint, lease: &Lease, settings: &HealthCheckSettings) -> Option<()> {
-    let version = lease.version()?;
+    let version = lease.version();
     let mut request = match settings.kind {
         CheckKind::Tcp => return Some(()),
         CheckKind::Http => {

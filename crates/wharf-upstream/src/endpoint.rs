@@ -109,6 +109,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it is no longer one of the upstream's.
+    fn has_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
+
     /// Nobody asks any more: it is well until something else is known.
     pub(crate) fn unchecked(self: &Arc<Self>) {
         if self.is_down() {
@@ -159,7 +164,7 @@ impl Endpoint {
             // One that is gone has left what it was given here, and a lease that is dropped is given back.
             drop(waiter.send(granted));
         }
-        if self.left.load(Ordering::Relaxed) {
+        if self.has_left() {
             // Also what was on its way when the endpoint left.
             self.retire_all_idle();
         }

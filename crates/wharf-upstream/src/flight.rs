@@ -24,7 +24,8 @@ pub(crate) struct Flight {
 
 impl Flight {
     /// A request is about to be given to the codec.
-    pub(crate) fn begin(lease: Lease, load: Load) -> Self {
+    pub(crate) fn begin(mut lease: Lease, load: Load) -> Self {
+        lease.begin();
         let pool = &load.endpoint().context.pool;
         Self {
             request: lease.handle.begin_request(pool),

@@ -116,9 +116,7 @@ impl Upstream {
         options: &SendOptions,
     ) -> Result<Response<ResponseBody>, Left> {
         let endpoint = Arc::clone(load.endpoint());
-        let Some(version) = lease.version() else {
-            return Err(Left::whole(ended(&endpoint), request, Stale::Yes));
-        };
+        let version = lease.version();
         aim(&mut request, &endpoint.address, version, options).map_err(|why| Left {
             error: SendError::BadRequest { why },
             request: None,

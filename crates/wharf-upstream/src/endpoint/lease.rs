@@ -23,9 +23,19 @@ pub(crate) struct Lease {
     endpoint: Arc<Endpoint>,
     id: ConnId,
     pub(crate) handle: ConnectionHandle<UpstreamConnection>,
-    /// Whether the answer was read to its end.
-    whole: bool,
+    version: Version,
+    request: Step,
     after: After,
+}
+
+/// How far the request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// There is none yet.
+    Before,
+    Begun,
+    /// The answer was read to its end.
+    Answered,
 }
 
 /// What becomes of the connection after the request.
@@ -76,7 +86,8 @@ impl Lease {
             endpoint,
             id: loan.id,
             handle: loan.handle,
-            whole: false,
+            version: loan.version,
+            request: Step::Before,
             after: After::Free,
         }
     }
@@ -109,18 +120,19 @@ impl Lease {
         self.endpoint.retire(self.id);
     }
 
-    /// The version that the connection speaks; `None` if it takes no more requests.
-    pub(crate) fn version(&self) -> Option<Version> {
-        self.endpoint
-            .ledger()
-            .links
-            .sender(self.id)
-            .and_then(|sender| sender.version())
+    /// The version that the connection speaks.
+    pub(crate) const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The request is about to be given to the codec.
+    pub(crate) const fn begin(&mut self) {
+        self.request = Step::Begun;
     }
 
     /// The answer was read to its end. What cannot be used again for another reason is taken out of use.
     pub(crate) fn complete(mut self) {
-        self.whole = true;
+        self.request = Step::Answered;
         let pool = &self.endpoint.context.pool;
         let most = pool.with_config(|config| config.common.max_requests);
         if most.is_some_and(|most| self.handle.requests() >= u64::from(most.get())) {
@@ -131,7 +143,7 @@ impl Lease {
 
     /// Notes for which reason the connection ends, if it carries only this request.
     pub(crate) fn conclude(&self, reason: CloseReason) {
-        if self.version() == Some(Version::Http1) {
+        if self.version == Version::Http1 {
             self.handle.conclude(reason);
         }
     }
@@ -142,11 +154,17 @@ impl Drop for Lease {
         if self.after == After::Close {
             self.handle.conclude(CloseReason::Completed);
             self.endpoint.retire(self.id);
-        } else if !self.whole {
+        } else if self.request == Step::Begun {
             self.conclude(CloseReason::Abandoned);
         }
-        self.endpoint.ledger().links.give_back(self.id);
-        self.endpoint.settle();
+        let waited_for = {
+            let mut ledger = self.endpoint.ledger();
+            ledger.links.give_back(self.id);
+            !ledger.waiters.is_empty()
+        };
+        if waited_for || self.endpoint.has_left() {
+            self.endpoint.settle();
+        }
     }
 }
 

@@ -27,6 +27,17 @@ struct Link {
 }
 
 impl Link {
+    /// A request on it; nothing if it takes no more.
+    fn lend(&mut self) -> Option<Loan> {
+        let version = self.sender.version()?;
+        self.streams += 1;
+        Some(Loan {
+            id: self.handle.id(),
+            handle: self.handle.clone(),
+            version,
+        })
+    }
+
     fn capacity(&self, limit: u32) -> u32 {
         let theirs = self.handle.connection().max_streams();
         self.sender.capacity(theirs, limit)
@@ -37,6 +48,7 @@ impl Link {
 pub(super) struct Loan {
     pub(super) id: ConnId,
     pub(super) handle: ConnectionHandle<UpstreamConnection>,
+    pub(super) version: Version,
 }
 
 impl Links {
@@ -54,12 +66,11 @@ impl Links {
             let max_streams = self.max_streams;
             match self.all.get_mut(&id) {
                 Some(link) if link.sender.is_ready() => {
-                    link.streams += 1;
-                    let handle = link.handle.clone();
+                    let loan = link.lend();
                     if link.streams >= link.capacity(max_streams) {
                         self.free.pop();
                     }
-                    return Some(Loan { id, handle });
+                    return loan;
                 }
                 // It has ended, and its driver is on the way to say so.
                 Some(_) | None => self.free.pop(),
@@ -81,10 +92,7 @@ impl Links {
 
     /// A request on a connection that carries none.
     pub(super) fn lend(&mut self, id: ConnId) -> Option<Loan> {
-        let link = self.all.get_mut(&id)?;
-        link.streams += 1;
-        let handle = link.handle.clone();
-        Some(Loan { id, handle })
+        self.all.get_mut(&id)?.lend()
     }
 
     /// A request has ended. The connection is free for another, unless its codec is not yet ready.
