@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
 use h2::{Reason, SendStream};
+use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body::{Body, Frame};
 use wharf_pool::{Berth, Clock, Outcome};
@@ -165,6 +166,7 @@ impl Reply {
             return open.end(Outcome::Success, took);
         };
         self.stream.responded();
+        let extensions = answer.headers().contains_key(SEC_WEBSOCKET_EXTENSIONS);
         let Ok(send) = self.respond.send_response(head::of_session(answer), false) else {
             self.progress = Progress::Broken;
             return;
@@ -176,6 +178,7 @@ impl Reply {
             clock: Arc::clone(&self.clock),
             handle: handle.clone(),
             pool,
+            extensions,
         });
         // A handler that has gone meanwhile has left the session with that.
         told.send(session.port()).ok();

@@ -27,6 +27,8 @@ pub(super) struct Parts {
     pub(super) clock: Arc<Clock>,
     pub(super) handle: ConnectionHandle<HttpConnection>,
     pub(super) pool: Pool<HttpConnection>,
+    /// Whether the handler has agreed on an extension.
+    pub(super) extensions: bool,
 }
 
 /// A stream that has become a session, in the hands of its task and its handler.
@@ -66,10 +68,11 @@ impl StreamSession {
             clock,
             handle,
             pool,
+            extensions,
         } = parts;
         stream.is_session();
         let begun = clock.now();
-        let session = Session::on_stream(Settings::of(&pool, false), begun);
+        let session = Session::on_stream(Settings::of(&pool, extensions), begun);
         let line = StreamLine::new(upload, send, Arc::clone(&stream), Arc::clone(&clock));
         Arc::new(Self {
             inner: Mutex::new(Inner {

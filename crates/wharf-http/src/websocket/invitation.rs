@@ -8,6 +8,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
+use super::bytes::WebSocketBytes;
 use super::port::Port;
 use super::seat::Seat;
 use super::socket::WebSocket;
@@ -47,6 +48,16 @@ impl Accepted {
                 Some(WebSocket::new(port, early))
             }
             Self::Stream(session) => Some(WebSocket::new(session.await.ok()?, Bytes::new())),
+        }
+    }
+
+    /// Its bytes; `None` if it came to nothing.
+    pub(super) async fn bytes(self) -> Option<WebSocketBytes> {
+        match self {
+            Self::Connection(upgrade, _) => {
+                Some(WebSocketBytes::of_connection(upgrade.await.ok()?))
+            }
+            Self::Stream(session) => Some(WebSocketBytes::of_stream(session.await.ok()?)),
         }
     }
 }

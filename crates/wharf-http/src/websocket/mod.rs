@@ -29,6 +29,8 @@
 mod assembly;
 #[cfg(feature = "axum")]
 mod axum;
+mod bytes;
+mod client_key;
 mod control;
 mod error;
 mod frame;
@@ -56,6 +58,8 @@ mod tap;
 mod upgrade;
 mod violation;
 
+pub use bytes::WebSocketBytes;
+pub use client_key::ClientKey;
 pub use error::WebSocketError;
 pub(crate) use handshake::{Asked, Refusal, Reserved, book};
 pub(crate) use invitation::{Invitation, Way};

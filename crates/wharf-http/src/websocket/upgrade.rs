@@ -1,15 +1,14 @@
 //! [`WebSocketUpgrade`]: a request for a session, in the hands of its handler.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
-use sha1::{Digest as _, Sha1};
 use tokio_util::task::TaskTracker;
 
+use super::bytes::WebSocketBytes;
+use super::client_key::answer_to;
 use super::invitation::{Accepted, Invitation, Way};
 use super::no_body::NoBody;
 use super::rejection::WebSocketRejection;
@@ -93,33 +92,47 @@ impl WebSocketUpgrade {
         F: FnOnce(WebSocket) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + Send + 'static,
     {
-        let Self {
-            tasks,
-            accepted,
-            accept,
-            protocol,
-            ..
-        } = self;
+        self.accept_with(|accepted| async move {
+            if let Some(session) = accepted.session().await {
+                handler(session).await;
+            }
+        })
+    }
+
+    /// The same for a handler that frames by itself. Extensions, and the protocol, are for it to put into
+    /// the answer.
+    pub fn on_upgrade_bytes<F, Fut>(self, handler: F) -> Response<NoBody>
+    where
+        F: FnOnce(WebSocketBytes) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        self.accept_with(|accepted| async move {
+            if let Some(session) = accepted.bytes().await {
+                handler(session).await;
+            }
+        })
+    }
+
+    fn accept_with<Fut>(self, serve: impl FnOnce(Accepted) -> Fut) -> Response<NoBody>
+    where
+        Fut: Future<Output = ()> + Send + 'static,
+    {
         let mut response = Response::new(NoBody);
         let fields = response.headers_mut();
-        if let Some(protocol) = protocol {
+        if let Some(protocol) = self.protocol {
             fields.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
         }
-        match &accepted {
+        match &self.accepted {
             Accepted::Connection(..) => {
                 fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
                 fields.insert(UPGRADE, HeaderValue::from_static("websocket"));
-                fields.extend(accept.map(|accept| (SEC_WEBSOCKET_ACCEPT, accept)));
+                fields.extend(self.accept.map(|accept| (SEC_WEBSOCKET_ACCEPT, accept)));
                 *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
             }
             // RFC 8441 5: any 2xx opens it.
             Accepted::Stream(_) => {}
         }
-        tasks.spawn(async move {
-            if let Some(session) = accepted.session().await {
-                handler(session).await;
-            }
-        });
+        self.tasks.spawn(serve(self.accepted));
         response
     }
 }
@@ -135,23 +148,9 @@ fn requested(fields: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// RFC 6455 4.2.2: the key with a name behind it, hashed.
-fn answer_to(key: &HeaderValue) -> Option<HeaderValue> {
-    let mut hash = Sha1::new();
-    hash.update(key.as_bytes());
-    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    HeaderValue::from_str(&STANDARD.encode(hash.finalize())).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_answer_to_a_key_is_the_one_of_the_rfc() {
-        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
-        assert_eq!(answer_to(&key).unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
-    }
 
     #[test]
     fn protocols_are_read_from_all_fields() {
