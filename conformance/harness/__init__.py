@@ -20,11 +20,13 @@ from .prometheus import Prometheus
 from .probe import Probe, warm
 from .server import REPOSITORY, Server, StartFailed, binary, free_port
 from .tls import Authority, TlsPeer, serial_of, tls_client
+from .upstream import Asked, Upstream, answer, gateway
 from .wait import eventually
 from .ws import Ws
 from .ws_stream import WsStream
 
 __all__ = [
+    "Asked",
     "Authority",
     "Browser",
     "Closed",
@@ -48,8 +50,10 @@ __all__ = [
     "Setting",
     "StartFailed",
     "TlsPeer",
+    "Upstream",
     "Ws",
     "WsStream",
+    "answer",
     "autobahn",
     "binary",
     "connect_many",
@@ -57,6 +61,7 @@ __all__ = [
     "descriptors",
     "eventually",
     "free_port",
+    "gateway",
     "get",
     "in_threads",
     "node",

@@ -21,6 +21,7 @@ mod page;
 mod past;
 mod pools;
 mod spare;
+mod upstreams;
 
 pub(crate) use door::Door;
 
@@ -39,6 +40,7 @@ use wharf_http::{HttpConnection, Running};
 use wharf_pool::Registry;
 
 use crate::event_log::EventLog;
+use crate::gateway::Upstreams;
 use crate::live::Live;
 use crate::log::Logs;
 use crate::past::Past;
@@ -54,6 +56,8 @@ const LARGEST_BODY: usize = 64 << 10;
 pub(crate) struct Desk {
     /// What serves.
     pub(crate) running: Running,
+    /// Whom requests go to.
+    pub(crate) upstreams: Upstreams,
     /// The configuration in force.
     pub(crate) live: Arc<Live>,
     /// What happened last.

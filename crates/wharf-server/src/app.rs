@@ -9,81 +9,129 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::future::RouteFuture;
+use futures_util::future::BoxFuture;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use tonic::service::Routes as Services;
 use tower_service::Service;
-use wharf_http::RequestBody;
+use wharf_http::grpc::{Supervised, is_call, only};
+use wharf_http::{BoxError, RequestBody};
 
 use crate::config::{HTTPS, Route, Target};
 use crate::demo::{self, AppBody};
+use crate::gateway::{Calls, Forwarding};
 
 /// The application of one listener. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct App {
     routes: Routes,
     demo: Router,
+    /// gRPC of our own: the demo's, health, reflection.
+    services: Supervised<Services>,
 }
 
 /// The routes of one listener: a change holds from the next request on, on open connections too.
 #[derive(Clone, Debug)]
-pub(crate) struct Routes(Arc<ArcSwap<Vec<Route>>>);
+pub(crate) struct Routes(Arc<ArcSwap<Vec<Way>>>);
+
+/// One route, and what answers it if that is an upstream.
+#[derive(Clone, Debug)]
+pub(crate) struct Way {
+    pub(crate) route: Route,
+    pub(crate) forwarding: Option<Arc<Forwarding>>,
+}
 
 impl Routes {
     /// The first that matches answers.
-    pub(crate) fn new(routes: Vec<Route>) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(routes)))
+    pub(crate) fn new(ways: Vec<Way>) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(ways)))
     }
 
     /// From now on these.
-    pub(crate) fn set(&self, routes: Vec<Route>) {
-        self.0.store(Arc::new(routes));
+    pub(crate) fn set(&self, ways: Vec<Way>) {
+        self.0.store(Arc::new(ways));
     }
 }
 
 impl App {
-    /// Answers by `routes`.
-    pub(crate) fn new(routes: Routes) -> Self {
+    /// Answers by `routes`; calls that they send nowhere by `services`.
+    pub(crate) fn new(routes: Routes, services: Services) -> Self {
         Self {
             routes,
             demo: demo::router(),
+            services: only(services),
+        }
+    }
+
+    /// gRPC has no routes of its own: a call is for the upstream whose route it matches, else for us.
+    fn call(&self, way: Option<&Way>, request: Request<RequestBody>) -> Answering {
+        const HEALTH: &str = "/grpc.health.v1.Health/";
+        let forwarding = way.and_then(|way| way.forwarding.as_ref());
+        // Whoever balances between several of us asks for our own health, unless a route says else.
+        let asks_us =
+            |it: &&Arc<Forwarding>| request.uri().path().starts_with(HEALTH) && !it.names(HEALTH);
+        Answering::Boxed {
+            answer: match forwarding.filter(|it| !asks_us(it)) {
+                Some(forwarding) => {
+                    let calls = Calls::new(Arc::clone(forwarding));
+                    boxed(only(calls).call(request))
+                }
+                None => boxed(self.services.clone().call(request)),
+            },
         }
     }
 }
 
 impl Service<Request<RequestBody>> for App {
     type Response = Response<AppBody>;
-    type Error = Infallible;
+    type Error = BoxError;
     type Future = Answering;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Answering {
-        match self
-            .routes
-            .0
-            .load()
-            .iter()
-            .find(|route| matches(route, &request))
-            .map(|route| &route.target)
-        {
+        let routes = self.routes.0.load();
+        let way = routes.iter().find(|way| matches(&way.route, &request));
+        if is_call(&request) {
+            return Self::call(self, way, request);
+        }
+        match way.map(|way| (&way.route.target, &way.forwarding)) {
             // The one path that is measured: no router, no boxed future, no boxed body.
-            Some(Target::Demo)
+            Some((Target::Demo, _))
                 if request.uri().path() == "/hello" && request.method() == Method::GET =>
             {
                 Answering::ready(StatusCode::OK, Bytes::from_static(demo::HELLO))
             }
-            Some(Target::Demo) => Answering::Routed {
+            Some((Target::Demo, _)) => Answering::Routed {
                 answer: self.demo.call(request),
             },
-            Some(Target::Respond { status, body }) => {
+            Some((Target::Respond { status, body }, _)) => {
                 Answering::ready(*status, Bytes::from(body.clone()))
             }
-            Some(Target::Redirect { port }) => redirect(&request, *port),
-            None => Answering::ready(StatusCode::NOT_FOUND, Bytes::from_static(b"not found\n")),
+            Some((Target::Redirect { port }, _)) => redirect(&request, *port),
+            Some((Target::Upstream(_), Some(forwarding))) => {
+                let answer = Arc::clone(forwarding).answer(request);
+                Answering::Boxed {
+                    answer: Box::pin(async { Ok(answer.await) }),
+                }
+            }
+            None | Some((Target::Upstream(_), None)) => {
+                Answering::ready(StatusCode::NOT_FOUND, Bytes::from_static(b"not found\n"))
+            }
         }
     }
+}
+
+/// An answer to a call, as the others are.
+fn boxed<B>(
+    answer: impl Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
+) -> BoxFuture<'static, Result<Response<AppBody>, BoxError>>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    Box::pin(async { Ok(answer.await?.map(AppBody::streamed)) })
 }
 
 /// The answer to one request.
@@ -92,6 +140,10 @@ pub(crate) enum Answering {
     Ready { answer: Option<Response<AppBody>> },
     /// A handler makes it.
     Routed { answer: RouteFuture<Infallible> },
+    /// It takes longer than what is boxed for it.
+    Boxed {
+        answer: BoxFuture<'static, Result<Response<AppBody>, BoxError>>,
+    },
 }
 
 impl Answering {
@@ -107,14 +159,16 @@ impl Answering {
 }
 
 impl Future for Answering {
-    type Output = Result<Response<AppBody>, Infallible>;
+    type Output = Result<Response<AppBody>, BoxError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
             Self::Ready { answer } => answer.take().map_or(Poll::Pending, |a| Poll::Ready(Ok(a))),
             Self::Routed { answer } => Pin::new(answer)
                 .poll(cx)
-                .map_ok(|answer| answer.map(AppBody::Streamed)),
+                .map_ok(|answer| answer.map(AppBody::Streamed))
+                .map_err(|none| match none {}),
+            Self::Boxed { answer } => answer.as_mut().poll(cx),
         }
     }
 }
@@ -200,7 +254,9 @@ mod tests {
                     let place = place.map(|place| place.to_str().unwrap().to_owned());
                     (answer.status().as_u16(), place.unwrap_or_default())
                 }
-                Answering::Routed { .. } => panic!("no handler redirects"),
+                Answering::Routed { .. } | Answering::Boxed { .. } => {
+                    panic!("no handler redirects")
+                }
             }
         };
         let at = |place: &str| (308, place.to_owned());

@@ -8,7 +8,11 @@
 mod admin;
 mod difference;
 mod effective;
+mod fields;
 mod file;
+mod forward;
+#[cfg(test)]
+mod gateway_tests;
 mod groups;
 mod listener;
 mod notation;
@@ -21,22 +25,28 @@ mod source;
 mod tests;
 mod tls;
 mod token;
+mod upstream;
+mod upstream_tls;
 mod word;
 mod written;
 
 pub(crate) use admin::AdminConfig;
 pub(crate) use difference::{Changed, differences};
 pub(crate) use effective::effective;
+#[cfg(test)]
+pub(crate) use fields::FieldChanges;
 pub(crate) use file::{Refused, load};
+pub(crate) use forward::{Forward, ForwardSettings, RouteTimeout, UpstreamHost};
 pub(crate) use groups::{LogSettings, ProcessLimits, ServerSettings};
 pub(crate) use listener::ListenerConfig;
-pub(crate) use pools::{PoolChange, PoolSettings, change_of};
+pub(crate) use pools::{PoolSettings, change_of};
 pub(crate) use report::{Problem, Problems};
 pub(crate) use route::{HTTPS, Route, Target};
 pub(crate) use source::Sources;
 pub(crate) use tls::TlsConfig;
 pub(crate) use token::Token;
-pub(crate) use word::{AdminAddress, Auto, LogFormat};
+pub(crate) use upstream::{UpstreamConfig, UpstreamPool};
+pub(crate) use word::{AdminAddress, Again, Auto, LogFormat};
 pub(crate) use written::Written;
 
 use std::path::Path;
@@ -51,6 +61,7 @@ use pools::BasePools;
 use report::{Origins, Read, Report};
 use route::{Doors, read_routes};
 use section::Section;
+use upstream::read_upstreams;
 
 /// What a process does.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +78,8 @@ pub(crate) struct Config {
     base: BasePools,
     /// Every listener.
     pub(crate) listeners: Vec<ListenerConfig>,
+    /// Every upstream.
+    pub(crate) upstreams: Vec<UpstreamConfig>,
     /// Every route, the first to be asked first.
     pub(crate) routes: Vec<Route>,
     /// Where the settings were written.
@@ -147,12 +160,15 @@ impl Config {
         }
         let names = named(&sections);
         let listeners = read_listeners(sections, &base, folder, report);
+        let sections = top.sections("upstream", report);
+        let upstream_names = named(&sections);
+        let upstreams = read_upstreams(sections, &names, folder, report);
         let doors = Doors {
             names: &names,
             listeners: &listeners,
+            upstreams: &upstream_names,
         };
         let routes = read_routes(top.sections("route", report), &doors, report);
-        top.not_yet("upstream", report);
         top.finish(report);
         let (origins, sources) = (Origins::default(), Sources::default());
         Self {
@@ -162,6 +178,7 @@ impl Config {
             limits,
             base,
             listeners,
+            upstreams,
             routes,
             origins,
             sources,
@@ -200,6 +217,14 @@ impl Config {
             if protocol.as_str() == name.protocol() {
                 pool.clone_from(config);
             }
+        }
+    }
+
+    /// The same of the pool of an upstream.
+    pub(crate) fn note_upstream_pool(&mut self, name: &PoolName, config: &UpstreamPool) {
+        let mut upstreams = self.upstreams.iter_mut();
+        if let Some(upstream) = upstreams.find(|it| it.name == *name.listener()) {
+            upstream.pool.clone_from(config);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! **Responsible for:** the command line ([`cli`], [`commands`]), the configuration file
 //! (`config`) and its reload (`live`), the process from start to drain (`serve`), the thread that stays awake (`bridge`)
-//! with signals and the admin API (`admin`), logs (`log`), and the demo application (`demo`).
+//! with signals and the admin API (`admin`), logs (`log`), the gateway (`gateway`), and the demo application (`demo`).
 //!
 //! **Refuses to know:** how a connection is served, counted or timed; that is `wharf-http` and
 //! `wharf-pool`.
@@ -18,6 +18,7 @@ mod config;
 mod demo;
 mod descriptors;
 mod event_log;
+mod gateway;
 mod give_back;
 mod handed_in;
 mod live;

@@ -21,12 +21,12 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::service::Routes as Services;
-use wharf_http::{HttpConnection, Running};
-use wharf_pool::config::{Difference, SetError};
-use wharf_pool::{ListenerName, Pool};
+use wharf_http::Running;
+use wharf_pool::config::{Difference, PoolPatch, SetError};
+use wharf_pool::{Connection, ListenerName, Pool};
 
-use crate::config::{Config, Problem, Refused, Sources, load};
-use crate::config::{PoolChange, differences};
+use crate::config::{Config, Problem, Refused, Sources, differences, load};
+use crate::gateway::Upstreams;
 use crate::log::Logs;
 use crate::room::Room;
 use record::Record;
@@ -63,6 +63,8 @@ pub(crate) struct Kit {
     pub(crate) room: Room,
     /// The gRPC services of every listener.
     pub(crate) services: Services,
+    /// Whom requests go to.
+    pub(crate) upstreams: Upstreams,
     /// What of each listener changes while it serves.
     pub(crate) served: BTreeMap<ListenerName, Served>,
 }
@@ -154,21 +156,23 @@ impl Live {
         }
     }
 
-    /// Changes one pool, until the file is read again.
+    /// Changes one pool, until the file is read again. `note` puts what it has become into the
+    /// configuration.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with the change. Nothing has changed then.
-    pub(crate) async fn patch(
+    pub(crate) async fn patch<C: Connection>(
         &self,
-        pool: &Pool<HttpConnection>,
-        change: &PoolChange,
+        pool: &Pool<C>,
+        change: &PoolPatch<C::Settings>,
+        note: impl FnOnce(&mut Config),
     ) -> Result<Vec<Difference>, Vec<SetError>> {
         let _state = self.state.lock().await;
         let differences = pool.update_config(change)?;
         tracing::info!(pool = %pool.name(), changed = differences.len(), "configuration changed");
         let mut next = Config::clone(&self.config());
-        next.note_pool(pool.name(), &pool.config());
+        note(&mut next);
         let changes = Told::all(crate::config::differences(&self.config(), &next), &[]);
         self.record().patched(&changes, next);
         Ok(differences)

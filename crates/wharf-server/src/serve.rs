@@ -17,6 +17,7 @@ use wharf_pool::ListenerName;
 use crate::admin::{Desk, Door};
 use crate::config::{AdminAddress, Auto, Config, ServerSettings};
 use crate::event_log::EventLog;
+use crate::gateway::{Directory, Unstarted, Upstreams};
 use crate::handed_in::{HandedIn, HandedInError};
 use crate::live::{Kit, Live, Served, drain_settings};
 use crate::log::Logs;
@@ -57,6 +58,9 @@ pub(crate) enum ServeError {
     /// The gRPC services that are built in.
     #[error("cannot make the gRPC services")]
     Services(#[source] tonic_reflection::server::Error),
+    /// An upstream.
+    #[error(transparent)]
+    Upstream(#[from] Unstarted),
     /// The listeners do not go together.
     #[error("cannot start the listeners")]
     Listeners(#[source] StartError),
@@ -66,6 +70,7 @@ pub(crate) enum ServeError {
 pub(crate) struct Serving {
     runtime: Runtime,
     running: Running,
+    upstreams: Upstreams,
     logs: Logs,
     stop: watch::Receiver<bool>,
     manager: ServiceManager,
@@ -105,10 +110,14 @@ impl Serving {
         let room = Room::here(descriptors);
         let health = Health::new();
         let services = demo::grpc::routes(&health).map_err(ServeError::Services)?;
-        let served = served(&config);
+        let upstreams = Upstreams::new(runtime.handle().clone());
+        let started = upstreams.prepare(&[], &config.upstreams)?;
+        let served = served(&config, started.directory());
+        started.commit(config.server.drain_timeout);
         let kit = Kit {
             room,
             services,
+            upstreams: upstreams.clone(),
             served,
         };
         // The demo's addresses are its own affair.
@@ -123,6 +132,7 @@ impl Serving {
         let live = Live::new(file, config, running.clone(), logs.clone(), kit);
         let desk = Desk {
             running: running.clone(),
+            upstreams: upstreams.clone(),
             live: Arc::new(live),
             events: EventLog::new(wall_clock::era()),
             past: Past::default(),
@@ -149,6 +159,7 @@ impl Serving {
         Ok(Self {
             runtime,
             running,
+            upstreams,
             logs,
             stop: stopped,
             manager,
@@ -180,7 +191,10 @@ impl Serving {
             // An error means that the bridge is gone, and with it everybody who could say so.
             self.stop.wait_for(|stopping| *stopping).await.ok();
             self.manager.tell(State::Stopping);
-            self.running.drain().await
+            let report = self.running.drain().await;
+            // Nobody asks them any more: what is left is idle, and learns that it ends.
+            self.upstreams.close().await;
+            report
         });
         let took_ms = u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(
@@ -197,10 +211,10 @@ impl Serving {
 }
 
 /// What of each listener changes while it serves.
-fn served(config: &Config) -> BTreeMap<ListenerName, Served> {
+fn served(config: &Config, upstreams: &Directory) -> BTreeMap<ListenerName, Served> {
     let listeners = config.listeners.iter();
     listeners
-        .map(|it| (it.name.clone(), Served::new(config, it)))
+        .map(|it| (it.name.clone(), Served::new(config, it, upstreams)))
         .collect()
 }
 

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode};
 use serde_json::{Map, Value, json};
 use wharf_pool::config::{Applies, Key, Settings, Value as Setting};
 
 use super::Desk;
 use super::fault::{Answer, Fault};
 use super::pools::written;
-use crate::config::{AdminConfig, Changed, Config, ListenerConfig, Refused, Route, Target};
+use crate::config::{
+    AdminConfig, Changed, Config, Forward, ListenerConfig, Refused, Route, Target, UpstreamConfig,
+};
 use crate::live::{Change, Rejection, Source, Told};
 
 /// `GET /config`: what is in force, in the form of the file.
@@ -118,6 +120,7 @@ fn whole(config: &Config) -> Value {
         "limits": table(&config.limits.values()),
         "listener": config.listeners.iter().map(listener).collect::<Vec<_>>(),
         "route": config.routes.iter().map(route).collect::<Vec<_>>(),
+        "upstream": config.upstreams.iter().map(upstream).collect::<Vec<_>>(),
     })
 }
 
@@ -174,7 +177,47 @@ fn route(route: &Route) -> Value {
             ("respond", json!({ "status": status, "body": body }))
         }
         Target::Redirect { port } => ("redirect", json!(format!("https:{port}"))),
+        Target::Upstream(forward) => {
+            shown.extend(forwarded(forward));
+            ("upstream", json!(forward.upstream.as_str()))
+        }
     };
     shown.insert(key.to_owned(), target);
+    Value::Object(shown)
+}
+
+fn forwarded(forward: &Forward) -> Map<String, Value> {
+    let mut shown = table(&forward.settings.values());
+    for (key, fields) in [
+        ("request_headers", &forward.request_fields),
+        ("response_headers", &forward.response_fields),
+    ] {
+        let set: Map<_, _> = fields
+            .set
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    json!(String::from_utf8_lossy(value.as_bytes())),
+                )
+            })
+            .collect();
+        let removed: Vec<_> = fields.remove.iter().map(HeaderName::as_str).collect();
+        if !fields.is_empty() {
+            shown.insert(key.to_owned(), json!({ "set": set, "remove": removed }));
+        }
+    }
+    shown
+}
+
+fn upstream(upstream: &UpstreamConfig) -> Value {
+    let mut shown = Map::new();
+    shown.insert("name".to_owned(), json!(upstream.name.as_str()));
+    shown.insert("endpoints".to_owned(), written(&upstream.endpoint_values()));
+    shown.extend(table(&upstream.choice.values()));
+    if let Some(tls) = &upstream.tls {
+        shown.insert("tls".to_owned(), json!(tls.shown()));
+    }
+    shown.insert("pool".to_owned(), table(&upstream.pool.values()).into());
     Value::Object(shown)
 }

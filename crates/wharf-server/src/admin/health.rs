@@ -8,7 +8,8 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use wharf_http::HttpConnection;
-use wharf_pool::{HealthStatus, ListenerName, Registry, ServingState};
+use wharf_pool::{Health, HealthStatus, ListenerName, PoolName, Registry, ServingState};
+use wharf_upstream::Upstream;
 
 use super::Desk;
 use super::fault::Answer;
@@ -23,7 +24,10 @@ pub(super) async fn live() -> Answer {
 pub(super) async fn ready(State(desk): State<Arc<Desk>>) -> impl IntoResponse {
     let state = desk.registry().state();
     let status = overall(desk.registry());
-    let ready = state == ServingState::Serving && status.best != HealthStatus::Unavailable;
+    let serving = state == ServingState::Serving && status.best != HealthStatus::Unavailable;
+    let warm = desk.upstreams.are_warm();
+    let state = if warm { state } else { ServingState::Starting };
+    let ready = serving && warm;
     let code = if ready {
         StatusCode::OK
     } else {
@@ -41,7 +45,7 @@ pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Answer {
     let process = registry.occupancy();
     let figures = desk.figures.now();
     Answer(json!({
-        "status": overall(registry).worst.as_str(),
+        "status": overall(registry).worst.max(worst_upstream(&desk)).as_str(),
         "state": registry.state().as_str(),
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_ms": millis(desk.started.elapsed()),
@@ -59,18 +63,34 @@ pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Answer {
         "listeners": desk.running.addresses().iter().map(|(name, address)| {
             listener(&desk, name, *address)
         }).collect::<Vec<_>>(),
-        "pools": registry.all().iter().map(|pool| {
-            let health = pool.health();
-            json!({
-                "name": pool.name().as_str(),
-                "status": health.status.as_str(),
-                "message": health.message,
-            })
-        }).collect::<Vec<_>>(),
+        "pools": pools(&desk),
         "config": config(&desk),
         "events_dropped": registry.events().dropped() + desk.events.missed(),
         "log_lines_dropped": desk.logs.dropped().iter().map(|(_, lines)| lines).sum::<u64>(),
     }))
+}
+
+fn pools(desk: &Desk) -> Vec<Value> {
+    let brief = |name: &PoolName, health: Health| {
+        json!({
+            "name": name.as_str(),
+            "status": health.status.as_str(),
+            "message": health.message,
+        })
+    };
+    let (inbound, upstreams) = (desk.registry().all(), desk.upstreams.all());
+    let inbound = inbound.iter().map(|pool| brief(pool.name(), pool.health()));
+    let outbound = upstreams.values().map(Upstream::pool);
+    let outbound = outbound.map(|pool| brief(pool.name(), pool.health()));
+    inbound.chain(outbound).collect()
+}
+
+/// An upstream that cannot be asked leaves wharf able to say so: it counts for how it is, and not for
+/// whether it serves.
+fn worst_upstream(desk: &Desk) -> HealthStatus {
+    let upstreams = desk.upstreams.all();
+    let statuses = upstreams.values().map(|it| it.pool().health().status);
+    statuses.max().unwrap_or_default()
 }
 
 /// Whether what is in force is what the file says.

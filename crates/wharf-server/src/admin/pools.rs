@@ -9,20 +9,20 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 use wharf_http::HttpConnection;
 use wharf_pool::config::{Difference, Value as Setting};
-use wharf_pool::{Metrics, Pool, PoolName};
+use wharf_pool::{Connection, Metrics, Pool, PoolName};
+use wharf_upstream::Upstream;
 
 use super::fault::{Answer, Fault};
-use super::{Desk, own};
-use crate::config::{Problem, Problems, Written, change_of};
+use super::{Desk, own, upstreams};
+use crate::config::{Config, Problem, Problems, Written, change_of};
 
 /// `GET /pools`.
 pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Answer {
-    let pools: Vec<_> = desk
-        .registry()
-        .all()
-        .iter()
-        .map(|pool| shown(pool, &desk))
-        .collect();
+    let inbound = desk.registry().all();
+    let inbound = inbound.iter().map(|pool| shown(pool, &desk));
+    let upstreams = desk.upstreams.all();
+    let outbound = upstreams.values().map(upstreams::shown);
+    let pools: Vec<_> = inbound.chain(outbound).collect();
     Answer(json!({ "pools": pools }))
 }
 
@@ -31,7 +31,10 @@ pub(super) async fn show(
     State(desk): State<Arc<Desk>>,
     Path(name): Path<(String, String)>,
 ) -> Result<Answer, Fault> {
-    find(&desk, &name).map(|pool| Answer(shown(&pool, &desk)))
+    Ok(Answer(match find(&desk, &name)? {
+        Found::Inbound(pool) => shown(&pool, &desk),
+        Found::Outbound(upstream) => upstreams::shown(&upstream),
+    }))
 }
 
 /// `PATCH` of the same: the whole change or none of it.
@@ -40,7 +43,7 @@ pub(super) async fn change(
     Path(name): Path<(String, String)>,
     body: Bytes,
 ) -> Result<Answer, Fault> {
-    let pool = find(&desk, &name)?;
+    let found = find(&desk, &name)?;
     let written: Written = serde_json::from_slice(&body).map_err(|error| {
         let fault = Fault::new(StatusCode::BAD_REQUEST, "the body is not usable JSON");
         fault.error(
@@ -49,25 +52,51 @@ pub(super) async fn change(
             "write an object such as {\"max_connections\": 100}",
         )
     })?;
-    let change = change_of(&written, &pool.config())?;
-    let changed = desk.live.patch(&pool, &change).await;
+    let (name, changed) = match found {
+        Found::Inbound(pool) => {
+            let change = change_of(&written, &pool.config())?;
+            let note = |next: &mut Config| next.note_pool(pool.name(), &pool.config());
+            (
+                pool.name().clone(),
+                desk.live.patch(&pool, &change, note).await,
+            )
+        }
+        Found::Outbound(upstream) => {
+            let pool = upstream.pool();
+            let change = change_of(&written, &pool.config())?;
+            let note = |next: &mut Config| next.note_upstream_pool(pool.name(), &pool.config());
+            (
+                pool.name().clone(),
+                desk.live.patch(pool, &change, note).await,
+            )
+        }
+    };
     let differences = changed.map_err(|errors| {
         let of = |error| Problem::of_setting(0, String::new(), error);
         Problems::from(errors.iter().map(of).collect::<Vec<_>>())
     })?;
     let diff: Vec<_> = differences.iter().map(difference).collect();
-    Ok(Answer(
-        json!({ "pool": pool.name().as_str(), "diff": diff }),
-    ))
+    Ok(Answer(json!({ "pool": name.as_str(), "diff": diff })))
 }
 
-fn find(
-    desk: &Desk,
-    (listener, protocol): &(String, String),
-) -> Result<Pool<HttpConnection>, Fault> {
+/// A pool, whichever way its connections go.
+enum Found {
+    Inbound(Pool<HttpConnection>),
+    Outbound(Upstream),
+}
+
+fn find(desk: &Desk, (listener, protocol): &(String, String)) -> Result<Found, Fault> {
     let name = format!("{listener}/{protocol}").parse::<PoolName>().ok();
-    name.and_then(|name| desk.registry().get(&name))
-        .ok_or_else(|| Fault::new(StatusCode::NOT_FOUND, "there is no such pool; see /pools"))
+    let found = name.and_then(|name| {
+        let inbound = desk.registry().get(&name).map(Found::Inbound);
+        inbound.or_else(|| {
+            let upstreams = desk.upstreams.all();
+            let upstream = upstreams.get(name.listener())?;
+            let named = *upstream.pool().name() == name;
+            named.then(|| Found::Outbound(upstream.clone()))
+        })
+    });
+    found.ok_or_else(|| Fault::new(StatusCode::NOT_FOUND, "there is no such pool; see /pools"))
 }
 
 /// One setting that changed.
@@ -82,33 +111,41 @@ pub(super) fn difference(difference: &Difference) -> Value {
 }
 
 fn shown(pool: &Pool<HttpConnection>, desk: &Desk) -> Value {
+    let mut shown = described(pool, "inbound");
+    own::add(&mut shown, pool, desk);
+    Value::Object(shown)
+}
+
+/// What every pool has to say.
+pub(super) fn described<C: Connection>(
+    pool: &Pool<C>,
+    direction: &'static str,
+) -> Map<String, Value> {
     let health = pool.health();
     let settings = pool.config().values();
     let config: Map<_, _> = settings
         .iter()
         .map(|(key, value)| (key.name.to_owned(), written(value)))
         .collect();
-    let mut shown = json!({
-        "name": pool.name().as_str(),
-        "direction": "inbound",
-        "listener": pool.name().listener().as_str(),
-        "protocol": pool.name().protocol(),
-        "config": config,
-        "health": {
-            "status": health.status.as_str(),
-            "utilization_ratio": health.utilization_ratio,
-            "active_connections": health.active_connections,
-            "max_connections": health.max_connections,
-            "rejected_connections": health.rejected_connections,
-            "average_response_time_ms": millis(health.average_response_time),
-            "error_rate": health.error_rate,
-            "message": health.message,
-        },
-        "metrics": metrics(&pool.metrics()),
+    let health = json!({
+        "status": health.status.as_str(),
+        "utilization_ratio": health.utilization_ratio,
+        "active_connections": health.active_connections,
+        "max_connections": health.max_connections,
+        "rejected_connections": health.rejected_connections,
+        "average_response_time_ms": millis(health.average_response_time),
+        "error_rate": health.error_rate,
+        "message": health.message,
     });
-    if let Value::Object(shown) = &mut shown {
-        own::add(shown, pool, desk);
-    }
+    let mut shown = Map::new();
+    let mut put = |key: &str, value: Value| shown.insert(key.to_owned(), value);
+    put("name", json!(pool.name().as_str()));
+    put("direction", json!(direction));
+    put("listener", json!(pool.name().listener().as_str()));
+    put("protocol", json!(pool.name().protocol()));
+    put("config", Value::Object(config));
+    put("health", health);
+    put("metrics", metrics(&pool.metrics()));
     shown
 }
 

@@ -1,13 +1,16 @@
 //! [`Changed`]: what one configuration has otherwise than another, setting by setting.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use wharf_http::Protocol;
 use wharf_pool::config::{Applies, Key, Settings, Value};
 
+use super::forward::ForwardSettings;
 use super::groups::{ADDRESS, PROTOCOLS, PROXY_PROTOCOL, ROUTES, TLS};
 use super::route::Target;
-use super::{Config, ListenerConfig, Route};
+use super::upstream::ENDPOINTS;
+use super::{Config, Forward, ListenerConfig, Route, UpstreamConfig};
 
 /// One setting that differs.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +88,9 @@ impl Flat {
                 flat.table(&frames, config.http2().values());
             }
         }
+        for upstream in &config.upstreams {
+            flat.upstream(upstream);
+        }
         if !config.routes.is_empty() {
             let routes = config.routes.iter().map(|route| Value::text(shown(route)));
             flat.put(
@@ -123,6 +129,16 @@ impl Flat {
         }
     }
 
+    fn upstream(&mut self, upstream: &UpstreamConfig) {
+        let path = format!("upstream.{}", upstream.name);
+        self.table(&path, vec![(ENDPOINTS, upstream.endpoint_values())]);
+        self.table(&path, upstream.choice.values());
+        self.table(&format!("{path}.pool"), upstream.pool.values());
+        if let Some(tls) = &upstream.tls {
+            self.table(&path, vec![(TLS, Value::text(tls.shown()))]);
+        }
+    }
+
     fn table(&mut self, path: &str, values: Vec<(Key, Value)>) {
         for (key, value) in values {
             self.put(format!("{path}.{}", key.name), key, value);
@@ -143,13 +159,16 @@ impl Flat {
         self.order.iter().filter_map(entry)
     }
 
-    /// Whether the path is one of a listener or a pool that is not here: the listener's address, or
-    /// its list of protocols, stands for all of them.
+    /// Whether the path is one of a listener, a pool or an upstream that is not here: the listener's
+    /// address, or its list of protocols, or the upstream's endpoints, stand for all of them.
     fn is_foreign(&self, path: &str) -> bool {
         let parts: Vec<_> = path.split('.').collect();
         match parts[..] {
             ["listener", name, key] if key != ADDRESS.name => {
                 !self.has(&format!("listener.{name}."))
+            }
+            ["upstream", name, key, ..] if key != ENDPOINTS.name => {
+                !self.has(&format!("upstream.{name}."))
             }
             ["listener", name, "pools", protocol, ..] => {
                 !self.has(&format!("listener.{name}.pools.{protocol}."))
@@ -201,8 +220,29 @@ fn shown(route: &Route) -> String {
         Target::Demo => "demo".to_owned(),
         Target::Respond { status, body } => format!("{} {body:?}", status.as_u16()),
         Target::Redirect { port } => format!("https:{port}"),
+        Target::Upstream(forward) => forwarded(forward),
     };
     format!("{listener} {host} {} -> {target}", route.path)
+}
+
+/// An upstream with what is not so by default.
+fn forwarded(forward: &Forward) -> String {
+    let mut shown = format!("upstream {}", forward.upstream);
+    let defaults = ForwardSettings::default().values();
+    for ((key, value), (_, default)) in forward.settings.values().into_iter().zip(defaults) {
+        if value != default {
+            // Writing to a string cannot fail.
+            let _ = write!(shown, ", {} = {value}", key.name);
+        }
+    }
+    let fields = [
+        ("request_headers", &forward.request_fields),
+        ("response_headers", &forward.response_fields),
+    ];
+    for (key, fields) in fields.into_iter().filter(|(_, fields)| !fields.is_empty()) {
+        let _ = write!(shown, ", {key} = {fields}");
+    }
+    shown
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use wharf_pool::config::{Key, Setting, Settings, Value};
 
 use super::report::Origins;
 use super::route::Target;
-use super::{AdminConfig, Config, ListenerConfig, PoolSettings, Route};
+use super::{AdminConfig, Config, Forward, ListenerConfig, PoolSettings, Route, UpstreamConfig};
 use crate::room::Room;
 use crate::{descriptors, serve};
 
@@ -30,8 +30,11 @@ pub(crate) fn effective(config: &Config, file: Option<&str>) -> String {
     for (n, listener) in config.listeners.iter().enumerate() {
         page.listener(n, listener);
     }
-    for route in &config.routes {
-        page.route(route);
+    for (n, route) in config.routes.iter().enumerate() {
+        page.route(n, route);
+    }
+    for (n, upstream) in config.upstreams.iter().enumerate() {
+        page.upstream(n, upstream);
     }
     page.out
 }
@@ -159,7 +162,19 @@ impl Page<'_> {
         }
     }
 
-    fn route(&mut self, route: &Route) {
+    fn forward(&mut self, n: usize, forward: &Forward) {
+        self.setting("upstream", &Value::text(forward.upstream.as_str()), "file");
+        self.values(&format!("route[{n}]"), forward.settings.values());
+        let fields = [
+            ("request_headers", &forward.request_fields),
+            ("response_headers", &forward.response_fields),
+        ];
+        for (key, fields) in fields.into_iter().filter(|(_, fields)| !fields.is_empty()) {
+            self.line(format_args!("{key} = {fields}  # file"));
+        }
+    }
+
+    fn route(&mut self, n: usize, route: &Route) {
         self.line(format_args!("[[route]]"));
         if let Some(listener) = &route.listener {
             self.setting("listener", &Value::text(listener.as_str()), "file");
@@ -179,8 +194,35 @@ impl Page<'_> {
             Target::Redirect { port } => {
                 self.setting("redirect", &Value::text(format!("https:{port}")), "file");
             }
+            Target::Upstream(forward) => self.forward(n, forward),
         }
         self.line(format_args!(""));
+    }
+
+    fn upstream(&mut self, n: usize, upstream: &UpstreamConfig) {
+        let path = format!("upstream[{n}]");
+        self.line(format_args!("[[upstream]]"));
+        self.setting("name", &Value::text(upstream.name.as_str()), "file");
+        self.line(format_args!(
+            "endpoints = {}  # file",
+            upstream.endpoints_written()
+        ));
+        self.values(&path, upstream.choice.values());
+        if let Some(tls) = upstream.tls.as_ref().filter(|tls| !tls.written.is_empty()) {
+            self.line(format_args!("tls = {}  # file", tls.written));
+        }
+        self.line(format_args!("[upstream.pool]"));
+        self.values(&format!("{path}.pool"), upstream.pool.values());
+        self.line(format_args!(""));
+    }
+
+    /// Settings of the section of that path.
+    fn values(&mut self, path: &str, values: Vec<(Key, Value)>) {
+        for (key, value) in values {
+            let source = self.source(&format!("{path}.{}", key.name));
+            let source = source.unwrap_or_else(|| "default".to_owned());
+            self.setting(key.name, &value, &source);
+        }
     }
 
     fn setting(&mut self, key: &str, value: &Value, source: &str) {

@@ -21,6 +21,8 @@ settings! {
         drain_timeout: Duration = Duration::from_secs(30), Now;
         /// Threads that serve connections; found: one for each core.
         workers: Auto<Count> = Auto::Found, Restart;
+        /// Whether answers that an upstream did not give say why, in x-wharf-reason.
+        reason_header: bool = true, Now;
     }
 }
 

@@ -98,7 +98,7 @@ fn read_listener(
     folder: &Path,
     report: &mut Report,
 ) -> Option<ListenerConfig> {
-    let name = read_name(&mut section, report);
+    let name = read_name(&mut section, "web", report);
     let address = read_address(&mut section, report);
     let listed = section.peek("protocols");
     let protocols = read_protocols(&mut section, report);
@@ -129,9 +129,14 @@ fn read_listener(
     })
 }
 
-fn read_name(section: &mut Section<'_>, report: &mut Report) -> Option<ListenerName> {
-    let remedy = "write 1 to 32 of a-z, 0-9, _ and -, such as name = \"web\"";
-    let entry = required(section, "name", remedy, report)?;
+/// Reads a name such as `such_as`.
+pub(crate) fn read_name(
+    section: &mut Section<'_>,
+    such_as: &str,
+    report: &mut Report,
+) -> Option<ListenerName> {
+    let remedy = format!("write 1 to 32 of a-z, 0-9, _ and -, such as name = {such_as:?}");
+    let entry = required(section, "name", &remedy, report)?;
     let name = entry
         .value
         .text()

@@ -2,7 +2,7 @@
 //! partial ones that the admin API takes.
 
 use wharf_http::{Http2Settings, Protocol, ProtocolSettings};
-use wharf_pool::config::{PoolConfig, PoolPatch};
+use wharf_pool::config::{PoolConfig, PoolPatch, Settings};
 
 use super::report::{Problem, Problems, Report};
 use super::section::Section;
@@ -10,9 +10,6 @@ use super::written::Written;
 
 /// The configuration of a pool, whatever it serves.
 pub(crate) type PoolSettings = PoolConfig<ProtocolSettings>;
-
-/// A change of the same.
-pub(crate) type PoolChange = PoolPatch<ProtocolSettings>;
 
 /// What the pools of each protocol start from: `[pools.*]` of the file.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,11 +56,11 @@ impl BasePools {
 }
 
 /// Reads one pool's section over what it starts from.
-pub(crate) fn read_pool(
+pub(crate) fn read_pool<S: Settings>(
     section: Section<'_>,
-    base: &PoolSettings,
+    base: &PoolConfig<S>,
     report: &mut Report,
-) -> PoolSettings {
+) -> PoolConfig<S> {
     let (at, path) = (section.at(), section.path(""));
     let change = read_change(section, base.patch(), report);
     match base.patched(&change) {
@@ -78,11 +75,11 @@ pub(crate) fn read_pool(
     }
 }
 
-fn read_change(
+fn read_change<S: Settings>(
     mut section: Section<'_>,
-    mut change: PoolChange,
+    mut change: PoolPatch<S>,
     report: &mut Report,
-) -> PoolChange {
+) -> PoolPatch<S> {
     section.patch(&change.keys(), report, |key, value| change.set(key, value));
     section.finish_beside(report, protocols_with);
     change
@@ -107,7 +104,10 @@ fn protocols_with(key: &str) -> Option<String> {
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub(crate) fn change_of(written: &Written, config: &PoolSettings) -> Result<PoolChange, Problems> {
+pub(crate) fn change_of<S: Settings>(
+    written: &Written,
+    config: &PoolConfig<S>,
+) -> Result<PoolPatch<S>, Problems> {
     let mut report = Report::default();
     let change = match Section::open(written, "", &mut report) {
         Some(section) => read_change(section, config.patch(), &mut report),

@@ -6,12 +6,13 @@ use wharf_pool::ListenerName;
 use wharf_pool::config::Value;
 
 use super::ListenerConfig;
+use super::forward::{Forward, is_of_forward, read_forward};
 use super::report::{Report, cut};
 use super::section::Section;
 use super::written::{Entry, Shape};
 
 /// One route; the first that matches a request answers it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Route {
     /// Only requests of this listener.
     pub(crate) listener: Option<ListenerName>,
@@ -24,7 +25,7 @@ pub(crate) struct Route {
 }
 
 /// What answers a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Target {
     /// The demo application.
     Demo,
@@ -41,18 +42,22 @@ pub(crate) enum Target {
         /// The port of that place.
         port: u16,
     },
+    /// Another server.
+    Upstream(Box<Forward>),
 }
 
 /// The port that https has without one.
 pub(crate) const HTTPS: u16 = 443;
 
-/// What routes have to know of the listeners.
+/// What routes have to know of the listeners and upstreams.
 #[derive(Debug)]
 pub(crate) struct Doors<'a> {
     /// The names of all of them, also of those that are wrong in something else.
     pub(crate) names: &'a [ListenerName],
     /// Those that are right.
     pub(crate) listeners: &'a [ListenerConfig],
+    /// The names of all upstreams, also of those that are wrong in something else.
+    pub(crate) upstreams: &'a [ListenerName],
 }
 
 impl Doors<'_> {
@@ -113,7 +118,7 @@ fn read_route(mut section: Section<'_>, doors: &Doors<'_>, report: &mut Report) 
         let remedy = "leave listener out: requests that came by TLS are not redirected";
         report.problem(redirect.at, section.path("redirect"), reason, remedy);
     }
-    section.finish(report);
+    finish(section, target.as_ref(), report);
     let host = host.map(|(host, _)| host.to_ascii_lowercase());
     Some(Route {
         listener,
@@ -177,16 +182,17 @@ fn read_target(
     doors: &Doors<'_>,
     report: &mut Report,
 ) -> Option<Target> {
-    const REMEDY: &str = "write app = \"demo\", respond = { status = 200, body = \"ok\" }, or \
-                          redirect = \"https\"";
-    let later = section.not_yet("upstream", report);
-    let given = ["app", "respond", "redirect"].map(|key| section.take(key));
+    const REMEDY: &str = "write upstream = \"…\", app = \"demo\", respond = { status = 200, body = \"ok\" }, \
+                          or redirect = \"https\"";
+    let given = ["app", "respond", "redirect", "upstream"].map(|key| section.take(key));
     match given {
-        [Some(app), None, None] => read_app(app, section, report),
-        [None, Some(respond), None] => read_respond(respond, &section.path("respond"), report),
-        [None, None, Some(redirect)] => read_redirect(redirect, section, doors, report),
-        [None, None, None] if later => None,
-        [None, None, None] => {
+        [Some(app), None, None, None] => read_app(app, section, report),
+        [None, Some(respond), None, None] => {
+            read_respond(respond, &section.path("respond"), report)
+        }
+        [None, None, Some(redirect), None] => read_redirect(redirect, section, doors, report),
+        [None, None, None, Some(upstream)] => read_upstream(upstream, section, doors, report),
+        [None, None, None, None] => {
             let (at, path) = (section.at(), section.path("app"));
             report.problem(at, path, "nothing answers this route", REMEDY);
             None
@@ -204,6 +210,41 @@ fn read_target(
             None
         }
     }
+}
+
+fn read_upstream(
+    upstream: &Entry,
+    section: &mut Section<'_>,
+    doors: &Doors<'_>,
+    report: &mut Report,
+) -> Option<Target> {
+    let text = upstream.value.text();
+    let found = doors.upstreams.iter().find(|it| Some(it.as_str()) == text);
+    if found.is_none() {
+        let written = cut(&upstream.value.value().to_string());
+        let names: Vec<_> = doors.upstreams.iter().map(ListenerName::as_str).collect();
+        let remedy = if names.is_empty() {
+            let name = text.and_then(|text| ListenerName::new(text).ok());
+            let name = name.as_ref().map_or("api", ListenerName::as_str);
+            format!("write [[upstream]] with name = {name:?} and endpoints")
+        } else {
+            format!("write one of {}", names.join(", "))
+        };
+        let reason = format!("there is no upstream {written}");
+        report.problem(upstream.value.at, section.path("upstream"), reason, remedy);
+    }
+    let forward = read_forward(section, found.cloned(), report)?;
+    Some(Target::Upstream(Box::new(forward)))
+}
+
+/// What is left over may belong to routes of another kind.
+fn finish(section: Section<'_>, target: Option<&Target>, report: &mut Report) {
+    if let Some(Target::Upstream(_)) = target {
+        return section.finish(report);
+    }
+    section.finish_beside(report, |key| {
+        is_of_forward(key).then(|| "the keys of routes with an upstream".to_owned())
+    });
 }
 
 fn read_redirect(

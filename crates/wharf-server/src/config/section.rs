@@ -128,16 +128,6 @@ impl<'w> Section<'w> {
         }
     }
 
-    /// Complains about a key that only a later version will have; whether it was there.
-    pub(crate) fn not_yet(&mut self, key: &str, report: &mut Report) -> bool {
-        let entry = self.take_unlisted(key);
-        if let Some(entry) = entry {
-            let reason = "this version of wharf does not have it yet";
-            report.problem(entry.at, self.path(key), reason, "leave it out");
-        }
-        entry.is_some()
-    }
-
     /// Complains about everything that nobody asked for.
     pub(crate) fn finish(self, report: &mut Report) {
         self.finish_beside(report, |_| None);

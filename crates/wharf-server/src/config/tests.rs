@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::groups::{AdminSettings, ListenerLimits};
 use super::report::place;
+use super::upstream::Choice;
 use super::*;
 use wharf_http::{
     GrpcSettings, Http2Settings, HttpSettings, HttpsSettings, TcpSettings, WebSocketSettings,
@@ -370,15 +371,15 @@ const BROKEN: &[(&str, (usize, usize), &str, &str)] = &[
     ),
     (
         "[[route]]\nupstream = \"api\"",
-        (6, 1),
+        (6, 12),
         "route[0].upstream",
-        "leave it out",
+        "[[upstream]] with name = \"api\"",
     ),
     (
-        "[[upstream]]\nname = \"api\"",
-        (5, 3),
-        "upstream",
-        "leave it out",
+        "[[route]]\napp = \"demo\"\nstrip_prefix = true",
+        (7, 1),
+        "route[0].strip_prefix",
+        "the keys here are",
     ),
     (
         "route = 1",
@@ -621,6 +622,9 @@ fn the_example_has_every_setting_with_its_default() {
         ("pools.websocket", WebSocketSettings::KEYS),
         ("listener[0]", ListenerLimits::KEYS),
         ("listener[0]", TcpSettings::KEYS),
+        ("route[1]", ForwardSettings::KEYS),
+        ("upstream[0]", Choice::KEYS),
+        ("upstream[0].pool", wharf_upstream::PoolSettings::KEYS),
     ];
     for (section, keys) in groups {
         for key in keys {
@@ -638,4 +642,11 @@ fn the_example_has_every_setting_with_its_default() {
     assert_eq!(config.base, BasePools::default());
     assert_eq!(config.listeners[0].limits, ListenerLimits::default());
     assert_eq!(config.listeners[0].tcp, TcpSettings::default());
+    let Target::Upstream(forward) = &config.routes[1].target else {
+        panic!("the second route has no upstream");
+    };
+    assert_eq!(forward.settings, ForwardSettings::default());
+    assert_eq!(config.upstreams[0].choice, Choice::default());
+    let pool = wharf_upstream::PoolSettings::defaults();
+    assert_eq!(config.upstreams[0].pool, pool);
 }

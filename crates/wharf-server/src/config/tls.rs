@@ -129,8 +129,8 @@ fn own_certificate(
 }
 
 /// Files whose names are relative to the configuration's folder.
-struct Files<'a> {
-    folder: &'a Path,
+pub(super) struct Files<'a> {
+    pub(super) folder: &'a Path,
 }
 
 impl Files<'_> {
@@ -192,13 +192,18 @@ impl Files<'_> {
         }
     }
 
-    fn read(&self, entry: &Entry, path: String, report: &mut Report) -> Option<Vec<u8>> {
+    pub(super) fn read(&self, entry: &Entry, path: String, report: &mut Report) -> Option<Vec<u8>> {
         read_named(entry, path, report, |name, report| {
             report.read(&self.folder.join(name))
         })
     }
 
-    fn read_key(&self, entry: &Entry, path: String, report: &mut Report) -> Option<Vec<u8>> {
+    pub(super) fn read_key(
+        &self,
+        entry: &Entry,
+        path: String,
+        report: &mut Report,
+    ) -> Option<Vec<u8>> {
         read_named(entry, path, report, |name, report| {
             report.read_secret(self.folder, name)
         })
@@ -228,7 +233,7 @@ fn read_named(
 }
 
 /// What is wrong with the content of a file.
-fn refuse(error: &CertificateError, entry: &Entry, path: String, report: &mut Report) {
+pub(super) fn refuse(error: &CertificateError, entry: &Entry, path: String, report: &mut Report) {
     let name = entry.value.text().unwrap_or_default();
     report.push(Problem {
         at: entry.value.at,
@@ -282,7 +287,7 @@ fn read_client_auth(
 }
 
 /// The section as it was written, on one line.
-fn shown(written: &Written) -> String {
+pub(super) fn shown(written: &Written) -> String {
     match &written.shape {
         Shape::Scalar(value) => value.to_string(),
         Shape::List(items) => {

@@ -207,6 +207,16 @@ impl LogLevel {
 }
 
 words! {
+    /// Which requests are sent again.
+    Again {
+        /// Those of which no endpoint can have seen anything.
+        Unsent = "unsent",
+        /// Those too whose method may be repeated, and which have no body.
+        Idempotent = "idempotent",
+    } "\"unsent\" or \"idempotent\""
+}
+
+words! {
     /// How log lines look.
     LogFormat {
         /// For people on a terminal, for machines elsewhere.

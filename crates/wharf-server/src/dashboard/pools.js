@@ -24,7 +24,9 @@ export function showPools(health, pools, past) {
     const { listener } = group;
     const doing = listener ? [[listener.detecting, "detecting"], [listener.refusing, "being refused"]] : [];
     const also = doing.filter(([n]) => n > 0).map(([n, word]) => `${count(n)} ${word}`);
-    say(element.querySelector(".address"), listener ? [listener.address, ...also].join(" · ") : "closed");
+    const endpoints = group.pools[0].endpoints?.map((endpoint) => `${endpoint.address} ${endpoint.state}`);
+    const where = endpoints ? `upstream: ${endpoints.join(", ")}` : "closed";
+    say(element.querySelector(".address"), listener ? [listener.address, ...also].join(" · ") : where);
     keyed(element.lastElementChild, group.pools, (pool) => pool.name, makeRow, (row, pool) => update(row, pool, past, draining));
   });
   if (open) refresh(pools, past);

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use axum::Error;
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use wharf_http::BoxError;
 
 /// A body that is either all there or an axum one; the first kind costs no allocation.
 #[derive(Debug)]
@@ -20,6 +21,19 @@ impl AppBody {
     /// A body of these bytes.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         Self::Whole((!bytes.is_empty()).then_some(bytes))
+    }
+
+    /// No body.
+    pub(crate) fn none() -> Self {
+        Self::Whole(None)
+    }
+
+    /// A body that is made as it goes.
+    pub(crate) fn streamed<B>(body: B) -> Self
+    where
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        Self::Streamed(Body::new(body))
     }
 }
 

@@ -1,12 +1,14 @@
 //! [`Served`]: what of a listener changes without its accept loop: its routes and its certificates.
 
+use std::sync::Arc;
+
 use tonic::service::Routes as Services;
-use wharf_http::grpc::{Beside, Supervised, beside};
 use wharf_http::tls::Certificates;
 use wharf_http::{DrainSettings, ListenerSetup};
 
-use crate::app::{App, Routes};
-use crate::config::{Config, ListenerConfig, ServerSettings};
+use crate::app::{App, Routes, Way};
+use crate::config::{Config, Forward, ListenerConfig, Route, ServerSettings, Target};
+use crate::gateway::{Directory, Forwarding, Scheme, Telling};
 
 /// The parts of one listener that change while it serves.
 #[derive(Clone, Debug)]
@@ -17,10 +19,10 @@ pub(crate) struct Served {
 
 impl Served {
     /// The parts as `config` has them.
-    pub(crate) fn new(config: &Config, listener: &ListenerConfig) -> Self {
+    pub(crate) fn new(config: &Config, listener: &ListenerConfig, upstreams: &Directory) -> Self {
         let tls = listener.tls.as_ref();
         Self {
-            routes: Routes::new(config.routes_of(&listener.name)),
+            routes: Routes::new(ways(config, listener, upstreams)),
             certificates: tls.map(|tls| Certificates::new(tls.first.clone(), tls.others.clone())),
         }
     }
@@ -44,18 +46,18 @@ impl Served {
     }
 
     /// What its connections are served.
-    pub(crate) fn app(&self, services: &Services) -> Beside<App, Supervised<Services>> {
-        beside(App::new(self.routes.clone()), services.clone())
+    pub(crate) fn app(&self, services: &Services) -> App {
+        App::new(self.routes.clone(), services.clone())
     }
 
     /// From now on as `next` has it; `before` is what the listener was.
     pub(crate) fn set(
         &self,
-        next: &Config,
+        (next, upstreams): (&Config, &Directory),
         listener: &ListenerConfig,
         before: Option<&ListenerConfig>,
     ) {
-        self.routes.set(next.routes_of(&listener.name));
+        self.routes.set(ways(next, listener, upstreams));
         let before = before.and_then(|before| before.tls.as_ref());
         if let (Some(certificates), Some(tls)) = (&self.certificates, &listener.tls)
             && before != Some(tls)
@@ -63,6 +65,39 @@ impl Served {
             certificates.replace(tls.first.clone(), tls.others.clone());
         }
     }
+}
+
+/// The routes of a listener, with those that answer them.
+fn ways(config: &Config, listener: &ListenerConfig, upstreams: &Directory) -> Vec<Way> {
+    let scheme = match listener.tls {
+        Some(_) => Scheme::Https,
+        None => Scheme::Http,
+    };
+    let telling = if config.server.reason_header {
+        Telling::Reason
+    } else {
+        Telling::Nothing
+    };
+    let way = |route: Route| {
+        let forwarding = match &route.target {
+            Target::Upstream(forward) => upstreams.get(&forward.upstream).map(|upstream| {
+                Arc::new(Forwarding {
+                    prefix: route.path.clone(),
+                    forward: Forward::clone(forward),
+                    upstream: upstream.clone(),
+                    scheme,
+                    telling,
+                })
+            }),
+            Target::Demo | Target::Respond { .. } | Target::Redirect { .. } => None,
+        };
+        Way { route, forwarding }
+    };
+    config
+        .routes_of(&listener.name)
+        .into_iter()
+        .map(way)
+        .collect()
 }
 
 /// The drain as the library has it.

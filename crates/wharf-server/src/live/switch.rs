@@ -9,6 +9,7 @@ use wharf_pool::PoolName;
 use super::served::{Served, drain_settings};
 use super::{Kit, Live, State};
 use crate::config::{Config, ListenerConfig, Problem};
+use crate::gateway::{Directory, Unstarted};
 
 /// Puts `next` in force in place of `now`, or changes nothing.
 ///
@@ -21,6 +22,8 @@ pub(super) async fn switch(
     now: &Config,
     next: &Config,
 ) -> Result<(), Problem> {
+    let upstreams = state.kit.upstreams.prepare(&now.upstreams, &next.upstreams);
+    let upstreams = upstreams.map_err(|refused| unstarted(&refused))?;
     let mut change = live.running.change();
     let mut opened = Vec::new();
     let same_frames = now.http2() == next.http2();
@@ -33,7 +36,7 @@ pub(super) async fn switch(
             (Some(parts), Some(before)) if before.tls.is_some() == listener.tls.is_some() => {
                 parts.clone()
             }
-            _ => Served::new(next, listener),
+            _ => Served::new(next, listener, upstreams.directory()),
         };
         change = change.listener(parts.setup(next, listener), parts.app(&state.kit.services));
         opened.push((listener.name.clone(), parts));
@@ -51,12 +54,14 @@ pub(super) async fn switch(
         .kit
         .served
         .retain(|name, _| next.listener(name).is_some());
-    adjust(live, &state.kit, now, next);
+    adjust(live, &state.kit, now, (next, upstreams.directory()));
+    // Last: from here on no route leads to those that leave.
+    upstreams.commit(next.server.drain_timeout);
     Ok(())
 }
 
 /// Everything that cannot fail.
-fn adjust(live: &Live, kit: &Kit, now: &Config, next: &Config) {
+fn adjust(live: &Live, kit: &Kit, now: &Config, (next, upstreams): (&Config, &Directory)) {
     let registry = live.running.registry();
     registry.update_limits(next.limits.scope(&kit.room));
     let handshakes = live.running.tls_handshakes();
@@ -72,21 +77,36 @@ fn adjust(live: &Live, kit: &Kit, now: &Config, next: &Config) {
             pool.map(|pool| pool.set_config(config.clone()));
         }
         if let Some(served) = kit.served.get(&listener.name) {
-            served.set(next, listener, now.listener(&listener.name));
+            served.set((next, upstreams), listener, now.listener(&listener.name));
         }
     }
     live.running.set_drain(drain_settings(&next.server));
     live.logs.set(&next.log);
 }
 
-/// What is wrong with a configuration that cannot be put in force, at its key.
-fn problem(config: &Config, error: &StartError) -> Problem {
-    let mut reason = error.to_string();
+/// What is wrong with an upstream that cannot be started, at its key.
+fn unstarted(refused: &Unstarted) -> Problem {
+    Problem {
+        at: 0,
+        key: format!("upstream[{}]", refused.index),
+        reason: chain(&refused.source),
+        remedy: "change what it names".to_owned(),
+    }
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut chain = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        reason = format!("{reason}: {error}");
+        chain = format!("{chain}: {error}");
         cause = error.source();
     }
+    chain
+}
+
+/// What is wrong with a configuration that cannot be put in force, at its key.
+fn problem(config: &Config, error: &StartError) -> Problem {
+    let reason = chain(error);
     let (key, remedy) = if let StartError::Listen { listener, .. } = error {
         let at = config.listeners.iter().position(|it| it.name == *listener);
         let at = at.map_or_else(String::new, |at| at.to_string());

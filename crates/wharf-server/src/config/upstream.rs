@@ -1,0 +1,309 @@
+//! `[[upstream]]`: servers that are asked as if they were one.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
+
+use wharf_pool::config::{Applies, BadValue, Key, PoolConfig, Setting, Value};
+use wharf_pool::{ListenerName, settings};
+use wharf_upstream::{Balance, EndpointAddress, EndpointSetup, Scheme};
+
+use super::listener::{read_name, required};
+use super::pools::read_pool;
+use super::report::{Report, cut};
+use super::section::Section;
+use super::upstream_tls::{UpstreamTls, read_tls};
+use super::written::{Shape, Written};
+
+/// The configuration of an upstream's pool.
+pub(crate) type UpstreamPool = PoolConfig<wharf_upstream::PoolSettings>;
+
+/// One upstream as the file has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct UpstreamConfig {
+    /// Its name.
+    pub(crate) name: ListenerName,
+    /// Where its servers are.
+    pub(crate) endpoints: Vec<EndpointSetup>,
+    /// How they are chosen.
+    pub(crate) choice: Choice,
+    /// How connections to them are made, kept and waited for.
+    pub(crate) pool: UpstreamPool,
+    /// How TLS is spoken, if it is.
+    pub(crate) tls: Option<UpstreamTls>,
+}
+
+settings! {
+    /// How the endpoints of an upstream are chosen.
+    pub struct Choice, ChoicePatch {
+        /// Who is asked: least_cost (latency times requests in flight), round_robin, least_request, p2c,
+        /// or consistent_hash (the same endpoint for the same client).
+        balance: Choose = Choose(Balance::LeastCost), Now;
+        /// Whether endpoints may be at link-local addresses, where clouds keep the secrets of a machine.
+        allow_link_local: bool = false, Now;
+    }
+}
+
+/// `[[upstream]]`: where its servers are.
+pub(crate) const ENDPOINTS: Key = Key::new("endpoints", Applies::Now, "Where its servers are.");
+
+/// A way of choosing, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Choose(pub(crate) Balance);
+
+impl Setting for Choose {
+    fn read(value: &Value) -> Result<Self, BadValue> {
+        let found = value.as_text().and_then(|text| text.parse().ok());
+        let names = Balance::ALL.map(|it| format!("{:?}", it.as_str()));
+        let remedy = || format!("one of {}", names.join(", "));
+        found
+            .map(Self)
+            .ok_or_else(|| BadValue::new(value, remedy()))
+    }
+
+    fn write(&self) -> Value {
+        Value::text(self.0.as_str())
+    }
+}
+
+impl UpstreamConfig {
+    /// What is spoken to all of its endpoints.
+    pub(crate) fn scheme(&self) -> Scheme {
+        let first = self.endpoints.first();
+        first.map_or(Scheme::Http, |endpoint| endpoint.address.scheme())
+    }
+
+    /// Whether `next` is the same upstream with other settings, and not another one of that name.
+    pub(crate) fn stays_as(&self, next: &Self) -> bool {
+        self.scheme() == next.scheme() && self.tls == next.tls
+    }
+
+    /// The endpoints in the form of the file.
+    pub(crate) fn endpoints_written(&self) -> String {
+        let written = |it: &EndpointSetup| match it.weight {
+            1 => format!("\"{}\"", it.address),
+            weight => format!("{{ address = \"{}\", weight = {weight} }}", it.address),
+        };
+        let all: Vec<_> = self.endpoints.iter().map(written).collect();
+        format!("[{}]", all.join(", "))
+    }
+
+    /// The endpoints, for differences.
+    pub(crate) fn endpoint_values(&self) -> Value {
+        let shown = |it: &EndpointSetup| match it.weight {
+            1 => it.address.to_string(),
+            weight => format!("{}, weight {weight}", it.address),
+        };
+        Value::List(
+            self.endpoints
+                .iter()
+                .map(|it| Value::text(shown(it)))
+                .collect(),
+        )
+    }
+}
+
+/// Reads every upstream; names are given once, and are none of a listener.
+pub(crate) fn read_upstreams(
+    sections: Vec<Section<'_>>,
+    listeners: &[ListenerName],
+    folder: &Path,
+    report: &mut Report,
+) -> Vec<UpstreamConfig> {
+    let mut upstreams: Vec<UpstreamConfig> = Vec::new();
+    for section in sections {
+        let named = section
+            .peek("name")
+            .map_or(section.at(), |name| name.value.at);
+        let path = section.path("name");
+        let Some(upstream) = read_upstream(section, folder, report) else {
+            continue;
+        };
+        let name = upstream.name.as_str();
+        let taken = if listeners.iter().any(|it| it.as_str() == name) {
+            Some("listener")
+        } else {
+            let twice = upstreams.iter().any(|it| it.name == upstream.name);
+            twice.then_some("upstream")
+        };
+        if let Some(kind) = taken {
+            let reason = format!("there is {} {kind} {name:?} already", article(kind));
+            let remedy = "give each listener and each upstream its own name";
+            report.problem(named, path, reason, remedy);
+        }
+        upstreams.push(upstream);
+    }
+    upstreams
+}
+
+fn article(kind: &str) -> &'static str {
+    if kind.starts_with('u') { "an" } else { "a" }
+}
+
+fn read_upstream(
+    mut section: Section<'_>,
+    folder: &Path,
+    report: &mut Report,
+) -> Option<UpstreamConfig> {
+    let at = section.at();
+    let name = read_name(&mut section, "api", report);
+    let choice = section.settings(&Choice::default(), report);
+    let endpoints = read_endpoints(&mut section, choice.allow_link_local, report);
+    let base = wharf_upstream::PoolSettings::defaults();
+    let pool = section.section("pool", report);
+    let pool = pool.map_or_else(|| base.clone(), |pool| read_pool(pool, &base, report));
+    let secured = endpoints
+        .iter()
+        .flatten()
+        .any(|it| it.address.scheme() == Scheme::Https);
+    let tls = if section.peek("tls").is_some() {
+        if !secured && let Some(entry) = section.peek("tls") {
+            let reason = "no endpoint speaks TLS";
+            let remedy = "leave the section out, or write https:// in endpoints";
+            report.problem(entry.at, section.path("tls"), reason, remedy);
+        }
+        Some(read_tls(&mut section, folder, report)?)
+    } else if secured {
+        let system = UpstreamTls::of_system();
+        let remedy = "write [upstream.tls] with ca = \"ca.crt\"";
+        let refuse = |why| report.problem(at, section.path("tls"), why, remedy);
+        Some(system.map_err(refuse).ok()?)
+    } else {
+        section.take("tls");
+        None
+    };
+    section.finish(report);
+    Some(UpstreamConfig {
+        name: name?,
+        endpoints: endpoints?,
+        choice,
+        pool,
+        tls,
+    })
+}
+
+const REMEDY: &str = "write a list such as endpoints = [\"http://127.0.0.1:3001\"]";
+
+fn read_endpoints(
+    section: &mut Section<'_>,
+    link_local: bool,
+    report: &mut Report,
+) -> Option<Vec<EndpointSetup>> {
+    let entry = required(section, "endpoints", REMEDY, report)?;
+    let path = section.path("endpoints");
+    let Shape::List(items) = &entry.value.shape else {
+        let reason = "this must be a list of endpoints";
+        report.problem(entry.value.at, path, reason, REMEDY);
+        return None;
+    };
+    if items.is_empty() {
+        let reason = "an upstream without an endpoint answers nothing";
+        report.problem(entry.value.at, path.as_str(), reason, REMEDY);
+        return None;
+    }
+    let mut endpoints: Vec<EndpointSetup> = Vec::new();
+    let mut whole = true;
+    for item in items {
+        match read_endpoint(item, &path, link_local, report) {
+            Some(endpoint) => {
+                whole &= is_new(&endpoint, &endpoints, (item.at, &path), report);
+                endpoints.push(endpoint);
+            }
+            None => whole = false,
+        }
+    }
+    whole.then_some(endpoints)
+}
+
+/// Whether the endpoint goes with those before it.
+fn is_new(
+    endpoint: &EndpointSetup,
+    before: &[EndpointSetup],
+    (at, path): (usize, &str),
+    report: &mut Report,
+) -> bool {
+    let address = &endpoint.address;
+    if before.iter().any(|it| it.address == *address) {
+        let reason = format!("{address} is there twice");
+        let remedy = format!("write {{ address = \"{address}\", weight = 2 }} once");
+        report.problem(at, path, reason, remedy);
+        return false;
+    }
+    let other = before
+        .iter()
+        .find(|it| it.address.scheme() != address.scheme());
+    if let Some(other) = other {
+        let reason = format!("{address} does not speak what {} does", other.address);
+        let remedy = "give each scheme an upstream of its own";
+        report.problem(at, path, reason, remedy);
+        return false;
+    }
+    true
+}
+
+fn read_endpoint(
+    item: &Written,
+    path: &str,
+    link_local: bool,
+    report: &mut Report,
+) -> Option<EndpointSetup> {
+    let (address, weight) = if let Shape::Table(_) = item.shape {
+        let mut section = Section::open(item, path, report)?;
+        let address = required(&mut section, "address", REMEDY, report).map(|it| &it.value);
+        let weight = section.take("weight");
+        section.finish(report);
+        let weight = weight.map_or(Some(1), |weight| read_weight(&weight.value, path, report));
+        (address?, weight?)
+    } else {
+        (item, 1)
+    };
+    let found = address
+        .text()
+        .and_then(|text| text.parse::<EndpointAddress>().ok());
+    let Some(found) = found else {
+        let reason = format!("{} is not an endpoint", cut(&address.value().to_string()));
+        let remedy = "write http://host:port, https://host:port, or h2c://host:port";
+        report.problem(address.at, path, reason, remedy);
+        return None;
+    };
+    if !link_local && found.ip().is_some_and(is_link_local) {
+        let reason = format!("{found} is an address of this machine's cloud, and of no server");
+        let remedy = "write another, or allow_link_local = true";
+        report.problem(address.at, path, reason, remedy);
+        return None;
+    }
+    let mut endpoint = EndpointSetup::from(found);
+    endpoint.weight = weight;
+    Some(endpoint)
+}
+
+fn read_weight(value: &Written, path: &str, report: &mut Report) -> Option<u32> {
+    let weight = if let Shape::Scalar(Value::Integer(n)) = &value.shape {
+        u32::try_from(*n).ok().filter(|n| (1..=1000).contains(n))
+    } else {
+        None
+    };
+    if weight.is_none() {
+        let reason = format!("{} is not a weight", cut(&value.value().to_string()));
+        report.problem(
+            value.at,
+            format!("{path}.weight"),
+            reason,
+            "write 1 to 1000",
+        );
+    }
+    weight
+}
+
+/// Where no server is, but what clouds tell their machines (RFC 3927, RFC 4291 2.5.6), or nobody.
+pub(crate) fn is_link_local(address: IpAddr) -> bool {
+    const ELSEWHERE: [IpAddr; 2] = [
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+        IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    ];
+    let address = address.to_canonical();
+    let local = match address {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_broadcast(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    local || address.is_unspecified() || address.is_multicast() || ELSEWHERE.contains(&address)
+}

@@ -1,0 +1,94 @@
+//! [`Came`]: what is known of a request beside what it says of itself.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use http::header::HeaderMap;
+use http::request::Parts;
+use tokio::time::Instant;
+use wharf_control::upstream::stable_hash;
+use wharf_http::Connected;
+use wharf_http::grpc::timeout::{GRPC_TIMEOUT, asked, render};
+use wharf_pool::config::Limit;
+use wharf_upstream::{Retry, SendOptions};
+
+use super::origin::{Origin, Scheme};
+use crate::config::{Again, ForwardSettings, RouteTimeout};
+
+/// What is known of a request beside what it says of itself, or what of that is a promise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    pub(super) origin: Origin,
+    /// How long the upstream may take, from the end of the request to the head of its answer.
+    pub(super) limit: Option<Duration>,
+    /// When its caller waits no longer.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Came {
+    /// Takes what is known out of a request. From here on nobody else looks after how long its answer
+    /// takes: this side can say why it is late.
+    pub(super) fn take(head: &mut Parts, scheme: Scheme, timeout: RouteTimeout) -> Self {
+        let extensions = std::mem::take(&mut head.extensions);
+        let connected = extensions.get::<Connected>();
+        let peer = connected.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.peer().ip());
+        // One that is malformed was refused before.
+        let asked = asked(&head.headers).ok().flatten();
+        let limit = match (timeout, connected) {
+            (RouteTimeout::Own(limit), _) => Ok(limit),
+            (RouteTimeout::Pool, Some(connected)) => limit_of_pool(connected),
+            (RouteTimeout::Pool, None) => Ok(None),
+        };
+        if let (Ok(_), Some(connected)) = (&limit, connected) {
+            connected.set_request_timeout(None);
+        }
+        Self {
+            origin: Origin { peer, scheme },
+            // Where the caller has a deadline, it rules.
+            limit: limit.ok().flatten().filter(|_| asked.is_none()),
+            deadline: asked.and_then(|asked| Instant::now().checked_add(asked)),
+        }
+    }
+
+    /// What a request that came so may cost.
+    pub(super) fn options(&self, settings: &ForwardSettings) -> SendOptions {
+        let mut options = SendOptions::default();
+        let late = self
+            .limit
+            .and_then(|limit| Instant::now().checked_add(limit));
+        options.deadline = self.deadline.or(late);
+        options.hash = Some(match self.origin.peer.to_canonical() {
+            IpAddr::V4(peer) => stable_hash(&peer.octets()),
+            IpAddr::V6(peer) => stable_hash(&peer.octets()),
+        });
+        options.retries = settings.retries.0;
+        options.retry = match settings.retry {
+            Again::Unsent => Retry::Unsent,
+            Again::Idempotent => Retry::Idempotent,
+        };
+        options
+    }
+
+    /// Tells an upstream how long its caller still waits.
+    pub(super) fn tell_deadline(&self, fields: &mut HeaderMap) {
+        if let Some(deadline) = self.deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            fields.insert(GRPC_TIMEOUT, render(left));
+        }
+    }
+}
+
+/// The limit is on a dry run: who tries it has to see it.
+struct Rehearsed;
+
+/// The limit that the client's pool has for handlers.
+fn limit_of_pool(connected: &Connected) -> Result<Option<Duration>, Rehearsed> {
+    let Some(pool) = connected.handle().pool() else {
+        return Err(Rehearsed);
+    };
+    let config = pool.config();
+    if config.common.dry_run.has(Limit::RequestTimeout) {
+        return Err(Rehearsed);
+    }
+    Ok(config.common.request_timeout)
+}

@@ -1,0 +1,149 @@
+//! [`Forwarding`]: what answers the requests of a route that has an upstream.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+use wharf_http::BoxError;
+use wharf_http::websocket::WebSocketUpgrade;
+use wharf_pool::config::ByteSize;
+use wharf_upstream::{ResponseBody, SendBody, SendOptions, Upstream};
+
+use super::came::Came;
+use super::origin::Scheme;
+use super::reason::{Reason, Telling};
+use super::request_body::ClientBody;
+use super::response_body::UpstreamBody;
+use super::{request_head, response_head, session};
+use crate::config::Forward;
+use crate::demo::AppBody;
+
+/// What answers the requests of a route that has an upstream.
+#[derive(Debug)]
+pub(crate) struct Forwarding {
+    /// The route's path.
+    pub(crate) prefix: String,
+    /// How the route has it.
+    pub(crate) forward: Forward,
+    /// Who answers.
+    pub(crate) upstream: Upstream,
+    /// How clients reach the listener.
+    pub(crate) scheme: Scheme,
+    /// Whether they are told reasons.
+    pub(crate) telling: Telling,
+}
+
+impl Forwarding {
+    /// Answers a request by the upstream, or says why it is not answered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the request is given up, at the upstream too.
+    pub(crate) async fn answer<B>(self: Arc<Self>, request: Request<B>) -> Response<AppBody>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
+        let answered = self.try_answer(request).await;
+        answered.unwrap_or_else(|reason| reason.response(self.telling).map(AppBody::whole))
+    }
+
+    /// The same for a gRPC call.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::answer`].
+    pub(crate) async fn answer_call<B>(self: Arc<Self>, request: Request<B>) -> Response<AppBody>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
+        let answered = self.try_answer(request).await;
+        answered.unwrap_or_else(|reason| reason.refusal(self.telling).map(|()| AppBody::none()))
+    }
+
+    /// Whether health of the services behind this route is asked for, and not that of wharf.
+    pub(crate) fn names(&self, service: &str) -> bool {
+        self.prefix.starts_with(service)
+    }
+
+    async fn try_answer<B>(&self, mut request: Request<B>) -> Result<Response<AppBody>, Reason>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
+        let upgrade = WebSocketUpgrade::from_request(&mut request).ok();
+        let (mut head, body) = request.into_parts();
+        let settings = &self.forward.settings;
+        let came = Came::take(&mut head, self.scheme, settings.request_timeout);
+        let answered = if let Some(upgrade) = upgrade {
+            session::open(self, upgrade, head, &came).await
+        } else {
+            let options = came.options(settings);
+            let request = request_head::forwarded(&mut head, &came, &self.prefix, &self.forward);
+            match request {
+                Ok(()) => self.exchange(head, body, &options).await,
+                Err(reason) => Err(reason),
+            }
+        };
+        answered.inspect_err(|reason| {
+            let (upstream, reason) = (self.forward.upstream.as_str(), reason.as_str());
+            tracing::debug!(
+                upstream,
+                reason,
+                "a request was not answered by its upstream"
+            );
+        })
+    }
+}
+
+/// Parts of the way.
+impl Forwarding {
+    async fn exchange<B>(
+        &self,
+        head: Parts,
+        body: B,
+        options: &SendOptions,
+    ) -> Result<Response<AppBody>, Reason>
+    where
+        B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
+    {
+        let method = head.method.clone();
+        let most = self.forward.settings.max_body_size.map(ByteSize::get);
+        let (body, excess) = ClientBody::new(body, most);
+        let request = Request::from_parts(head, body.boxed_unsync());
+        match self.send(request, options).await {
+            Ok(answer) => self.passed(answer, &method),
+            Err(_) if excess.is_there() => Err(Reason::BodyTooLarge),
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// Asks the upstream.
+    pub(super) async fn send(
+        &self,
+        request: Request<SendBody>,
+        options: &SendOptions,
+    ) -> Result<Response<ResponseBody>, Reason> {
+        self.upstream
+            .send(request, options)
+            .await
+            .map_err(|error| Reason::of(&error))
+    }
+
+    /// An upstream's answer as the client is to have it.
+    pub(super) fn passed(
+        &self,
+        answer: Response<ResponseBody>,
+        method: &Method,
+    ) -> Result<Response<AppBody>, Reason> {
+        let (mut head, body) = answer.into_parts();
+        if head.status.is_informational() {
+            // 101 to who asked for none: what follows is no answer.
+            return Err(Reason::Malformed);
+        }
+        response_head::answered(&mut head, method, &self.forward);
+        let body = AppBody::streamed(UpstreamBody::new(body));
+        Ok(Response::from_parts(head, body))
+    }
+}

@@ -1,0 +1,212 @@
+//! [`Origin`]: where a request came from, as upstreams are told.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, VIA};
+use http::{StatusCode, Version};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// The name that wharf has in `Via`.
+const PSEUDONYM: &str = "wharf";
+
+/// How often a request may have passed a wharf before: more is a circle of them.
+const MOST_PASSES: usize = 8;
+
+/// How a listener is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// Without TLS.
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Where a request came from: facts of the connection, and nothing that the request says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin {
+    /// The peer: the one that a trusted proxy announced, else the socket's.
+    pub(super) peer: IpAddr,
+    pub(super) scheme: Scheme,
+}
+
+impl Origin {
+    /// Tells an upstream. What others in front of us have said stays, before our own word: it is for the
+    /// upstream to know how many of them it trusts.
+    pub(super) fn tell(self, fields: &mut HeaderMap, host: Option<&HeaderValue>) {
+        let peer = self.peer.to_canonical();
+        append(fields, X_FORWARDED_FOR, &peer.to_string());
+        fields.insert(
+            X_FORWARDED_PROTO,
+            HeaderValue::from_static(self.scheme.as_str()),
+        );
+        match host {
+            Some(host) => drop(fields.insert(X_FORWARDED_HOST, host.clone())),
+            None => drop(fields.remove(X_FORWARDED_HOST)),
+        }
+        let mut element = match peer {
+            IpAddr::V4(peer) => format!("for={peer}"),
+            IpAddr::V6(peer) => format!("for=\"[{peer}]\""),
+        };
+        if let Some(host) = host
+            .and_then(|host| host.to_str().ok())
+            .filter(|it| is_quotable(it))
+        {
+            // Writing to a string cannot fail.
+            let _ = write!(element, ";host=\"{host}\"");
+        }
+        let _ = write!(element, ";proto={}", self.scheme.as_str());
+        append(fields, FORWARDED, &element);
+    }
+}
+
+/// Adds wharf to those that a message has passed (RFC 9110 7.6.3).
+pub(super) fn pass(fields: &mut HeaderMap, received: Version) {
+    let version = if received == Version::HTTP_2 {
+        "2"
+    } else if received == Version::HTTP_10 {
+        "1.0"
+    } else {
+        "1.1"
+    };
+    append(fields, VIA, &format!("{version} {PSEUDONYM}"));
+}
+
+/// # Errors
+///
+/// The request goes round in a circle.
+pub(super) fn check_passes(fields: &HeaderMap) -> Result<(), StatusCode> {
+    let lists = fields.get_all(VIA).iter();
+    let members = lists.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
+    let own = |member: &&[u8]| {
+        let mut words = member
+            .split(u8::is_ascii_whitespace)
+            .filter(|word| !word.is_empty());
+        words.nth(1) == Some(PSEUDONYM.as_bytes())
+    };
+    if members.filter(own).count() > MOST_PASSES {
+        return Err(StatusCode::LOOP_DETECTED);
+    }
+    Ok(())
+}
+
+/// Puts `element` behind a list, in one field: some readers look at the first field only, some at the last.
+fn append(fields: &mut HeaderMap, name: HeaderName, element: &str) {
+    let mut list = Vec::new();
+    for value in fields.get_all(&name) {
+        list.extend_from_slice(value.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(element.as_bytes());
+    // Made of what values have and of our own.
+    if let Ok(list) = HeaderValue::try_from(list) {
+        fields.insert(name, list);
+    }
+}
+
+/// Whether it can stand between quotation marks as it is.
+fn is_quotable(text: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    text.bytes().all(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(peer: &str, scheme: Scheme, host: &str, before: &[(&str, &str)]) -> HeaderMap {
+        let mut fields = HeaderMap::new();
+        for (name, value) in before {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            fields.append(name, value.parse().unwrap());
+        }
+        let host = HeaderValue::from_str(host).unwrap();
+        let origin = Origin {
+            peer: peer.parse().unwrap(),
+            scheme,
+        };
+        origin.tell(&mut fields, Some(&host).filter(|it| !it.is_empty()));
+        fields
+    }
+
+    #[test]
+    fn an_upstream_is_told_peer_scheme_and_host() {
+        let fields = told("192.0.2.7", Scheme::Https, "a.example:8443", &[]);
+        assert_eq!(fields["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(fields["x-forwarded-proto"], "https");
+        assert_eq!(fields["x-forwarded-host"], "a.example:8443");
+        let expected = "for=192.0.2.7;host=\"a.example:8443\";proto=https";
+        assert_eq!(fields["forwarded"], expected);
+    }
+
+    #[test]
+    fn addresses_of_ipv6_stand_in_brackets_where_the_rfc_wants_it() {
+        let fields = told("2001:db8::1", Scheme::Http, "", &[]);
+        assert_eq!(fields["x-forwarded-for"], "2001:db8::1");
+        assert_eq!(fields["forwarded"], "for=\"[2001:db8::1]\";proto=http");
+        let mapped = told("::ffff:192.0.2.7", Scheme::Http, "", &[]);
+        assert_eq!(mapped["x-forwarded-for"], "192.0.2.7");
+    }
+
+    #[test]
+    fn what_others_have_said_stands_before_in_the_same_field() {
+        let before = [
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-for", "10.0.0.2, 10.0.0.3"),
+            ("forwarded", "for=10.0.0.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "evil"),
+        ];
+        let fields = told("192.0.2.7", Scheme::Http, "a", &before);
+        let list = "10.0.0.1, 10.0.0.2, 10.0.0.3, 192.0.2.7";
+        assert_eq!(fields["x-forwarded-for"], list);
+        assert_eq!(fields.get_all("x-forwarded-for").iter().count(), 1);
+        let expected = "for=10.0.0.1, for=192.0.2.7;host=\"a\";proto=http";
+        assert_eq!(fields["forwarded"], expected);
+        assert_eq!(fields["x-forwarded-proto"], "http");
+        assert_eq!(fields["x-forwarded-host"], "a");
+    }
+
+    #[test]
+    fn a_host_that_cannot_be_quoted_is_not_told_in_forwarded() {
+        let fields = told("192.0.2.7", Scheme::Http, "a\"b", &[]);
+        assert_eq!(fields["forwarded"], "for=192.0.2.7;proto=http");
+    }
+
+    #[test]
+    fn via_names_the_version_that_was_received() {
+        let mut fields = HeaderMap::new();
+        for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+            pass(&mut fields, version);
+        }
+        assert_eq!(fields["via"], "1.0 wharf, 1.1 wharf, 2 wharf");
+    }
+
+    #[test]
+    fn a_request_that_has_passed_many_of_us_goes_round_in_a_circle() {
+        let mut fields = HeaderMap::new();
+        fields.insert(
+            "via",
+            "1.1 other, HTTP/1.1 wharfs, 1.1 a.wharf (wharf)"
+                .parse()
+                .unwrap(),
+        );
+        for _ in 0..=MOST_PASSES {
+            assert!(check_passes(&fields).is_ok());
+            pass(&mut fields, Version::HTTP_2);
+        }
+        assert_eq!(check_passes(&fields), Err(StatusCode::LOOP_DETECTED));
+    }
+}

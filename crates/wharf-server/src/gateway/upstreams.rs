@@ -1,0 +1,199 @@
+//! [`Upstreams`]: those that run, by name, and how they change.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+use wharf_pool::ListenerName;
+use wharf_upstream::{EndpointState, StartError, Upstream, UpstreamSettings, UpstreamSetup};
+
+use crate::config::UpstreamConfig;
+
+/// Upstreams by their names.
+pub(crate) type Directory = BTreeMap<ListenerName, Upstream>;
+
+/// How long the connections of upstreams may take to end when the process does: they are idle by then.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How long an upstream's first connections are waited for.
+const WARMING: Duration = Duration::from_secs(5);
+
+/// The upstreams that run. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Upstreams {
+    all: Arc<ArcSwap<Directory>>,
+    /// Where their tasks run, whoever starts them.
+    runtime: Handle,
+    /// Those that leave.
+    leaving: TaskTracker,
+}
+
+/// An upstream that could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("upstream[{index}]")]
+pub(crate) struct Unstarted {
+    /// Which upstream of the file.
+    pub(crate) index: usize,
+    /// Why.
+    #[source]
+    pub(crate) source: StartError,
+}
+
+/// The upstreams of the next configuration, of which those are started that did not run. Dropped, they end
+/// again, and nothing has changed.
+pub(crate) struct Prepared {
+    upstreams: Upstreams,
+    next: Directory,
+    started: Vec<Upstream>,
+    /// Those that stay, with what becomes of them.
+    stay: BTreeMap<ListenerName, UpstreamSettings>,
+}
+
+impl Upstreams {
+    /// None, whose tasks will run there.
+    pub(crate) fn new(runtime: Handle) -> Self {
+        Self {
+            all: Arc::default(),
+            runtime,
+            leaving: TaskTracker::new(),
+        }
+    }
+
+    /// Those that run now.
+    pub(crate) fn all(&self) -> Arc<Directory> {
+        self.all.load_full()
+    }
+
+    /// Whether there are connections to four of five endpoints of each, or enough time has gone by.
+    pub(crate) fn are_warm(&self) -> bool {
+        self.all().values().all(is_warm)
+    }
+
+    /// Starts what of `next` does not run by `now`.
+    ///
+    /// # Errors
+    ///
+    /// The first that could not be started. None was, then.
+    pub(crate) fn prepare(
+        &self,
+        now: &[UpstreamConfig],
+        next: &[UpstreamConfig],
+    ) -> Result<Prepared, Unstarted> {
+        let mut prepared = Prepared {
+            upstreams: self.clone(),
+            next: Directory::new(),
+            started: Vec::new(),
+            stay: BTreeMap::new(),
+        };
+        let all = self.all();
+        for (index, config) in next.iter().enumerate() {
+            let before = now.iter().find(|it| it.name == config.name);
+            let stays = before.filter(|before| before.stays_as(config));
+            let running = stays.and_then(|_| all.get(&config.name));
+            let upstream = if let Some(running) = running {
+                let change = settings(config);
+                prepared.stay.insert(config.name.clone(), change);
+                running.clone()
+            } else {
+                let started = self.start(config);
+                let started = started.map_err(|source| Unstarted { index, source })?;
+                prepared.started.push(started.clone());
+                started
+            };
+            prepared.next.insert(config.name.clone(), upstream);
+        }
+        Ok(prepared)
+    }
+
+    /// Ends all of them: nobody asks them any more.
+    pub(crate) async fn close(&self) {
+        for upstream in self.all().values() {
+            self.part_with(upstream.clone(), FAREWELL);
+        }
+        self.leaving.close();
+        // Those that left before may have more time than there is.
+        tokio::time::timeout(FAREWELL * 2, self.leaving.wait())
+            .await
+            .ok();
+    }
+
+    fn start(&self, config: &UpstreamConfig) -> Result<Upstream, StartError> {
+        let _context = self.runtime.enter();
+        let endpoints = config.endpoints.iter().map(|it| it.address.clone());
+        let mut setup = UpstreamSetup::new(config.name.clone(), endpoints);
+        setup.settings = settings(config);
+        if let Some(tls) = &config.tls {
+            setup.tls = Some(Arc::clone(&tls.config));
+            setup.server_name.clone_from(&tls.server_name);
+        }
+        Upstream::start(setup)
+    }
+
+    /// Lets an upstream finish what is in flight, for so long.
+    fn part_with(&self, upstream: Upstream, grace: Duration) {
+        let leaving = async move {
+            let (name, cut) = (upstream.name().clone(), upstream.close(grace).await);
+            tracing::debug!(upstream = %name, cut, "an upstream has ended");
+        };
+        self.leaving.spawn_on(leaving, &self.runtime);
+    }
+}
+
+impl Prepared {
+    /// The upstreams of the next configuration.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.next
+    }
+
+    /// From now on these run. Requests that those are asked which leave may end within `grace`.
+    pub(crate) fn commit(mut self, grace: Duration) {
+        self.started.clear();
+        let before = self.upstreams.all.swap(Arc::new(self.next.clone()));
+        for (name, upstream) in before.iter() {
+            let Some(settings) = self.stay.remove(name) else {
+                self.upstreams.part_with(upstream.clone(), grace);
+                continue;
+            };
+            if let Err(error) = upstream.apply(settings) {
+                // What can be wrong with it was looked at when it was read.
+                tracing::error!(upstream = %name, %error, "an upstream keeps its settings");
+            }
+        }
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        for upstream in self.started.drain(..) {
+            self.upstreams.part_with(upstream, Duration::ZERO);
+        }
+    }
+}
+
+/// Where no connections are held, there is nothing to wait for.
+fn is_warm(upstream: &Upstream) -> bool {
+    let held = upstream.pool().config().protocol.min_idle.is_some();
+    let endpoints = upstream.endpoints();
+    let cold = endpoints
+        .iter()
+        .filter(|it| it.state == EndpointState::Warming);
+    !held || cold.count() * 5 <= endpoints.len() || upstream.pool().metrics().uptime > WARMING
+}
+
+fn settings(config: &UpstreamConfig) -> UpstreamSettings {
+    let mut settings = UpstreamSettings::new([]);
+    settings.endpoints.clone_from(&config.endpoints);
+    settings.balance = config.choice.balance.0;
+    settings.pool = config.pool.clone();
+    settings
+}
+
+impl fmt::Debug for Upstreams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.all().keys()).finish()
+    }
+}
