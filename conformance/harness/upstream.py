@@ -39,14 +39,15 @@ def answer(status="200 OK", body=b"ok", headers=""):
 class Upstream:
     """An HTTP/1 server from `with` to the end of it, on a port that stays its own.
 
-    `respond` gets each request and its socket, and returns the bytes of the answer; None if it has seen
+    With `tls`, an SSL context, it speaks that. `respond` gets each request and its socket, and returns the bytes of the answer; None if it has seen
     to the rest itself, `CLOSE` for the end of the connection. Requests are in `asked`, what is none in
     `garbage`; `opened` counts connections.
     """
 
     CLOSE = object()
 
-    def __init__(self, respond=None, host="127.0.0.1"):
+    def __init__(self, respond=None, host="127.0.0.1", tls=None):
+        self.tls = tls
         self.respond = respond or (lambda request, sock: answer(body=request.body or b"ok"))
         self.address = (host, free_port(host))
         self.asked, self.garbage, self.opened = [], [], 0
@@ -54,7 +55,7 @@ class Upstream:
 
     @property
     def url(self):
-        return "http://%s:%d" % self.address
+        return "%s://%s:%d" % ("https" if self.tls else "http", *self.address)
 
     def __enter__(self):
         self.start()
@@ -105,8 +106,10 @@ class Upstream:
             threading.Thread(target=self._serve, args=(sock, number), daemon=True).start()
 
     def _serve(self, sock, number):
-        reader = Reader(sock)
         try:
+            if self.tls:
+                sock = self.tls.wrap_socket(sock, server_side=True)
+            reader = Reader(sock)
             while (request := reader.request()) is not None:
                 request.connection = number
                 self.asked.append(request)

@@ -1,6 +1,7 @@
 //! `GET /metrics`: the pools in the text format of `OpenMetrics`, which Prometheus reads.
 
 mod page;
+mod upstreams;
 
 use std::fmt::{self, Error};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use wharf_pool::{HealthStatus, Listener};
 
 use super::Desk;
 use page::{Door, Page, PoolReading};
+use upstreams::UpstreamReading;
 
 /// The text, made anew for each scrape: the libraries keep the numbers, nothing is kept here.
 pub(super) async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
@@ -71,6 +73,9 @@ impl Collector for Reading {
         page.health()?;
         page.listeners(&self.0)?;
         page.calls(&self.0)?;
+        let upstreams = self.0.upstreams.all();
+        let upstreams: Vec<_> = upstreams.values().map(UpstreamReading::of).collect();
+        page.upstreams(&upstreams)?;
         page.process(&self.0)
     }
 }

@@ -31,93 +31,96 @@ fn fault(source: &str) -> (usize, usize, String, String) {
     (line, column, problem.key.clone(), told)
 }
 
+/// In line 11 of a file: column, key of the route, and words of what is told.
+const OF_ROUTES: &[(&str, usize, &str, &str)] = &[
+    (
+        "strip_prefx = true",
+        1,
+        "strip_prefx",
+        "did you mean \"strip_prefix\"?",
+    ),
+    ("strip_prefix = 1", 16, "strip_prefix", "true or false"),
+    ("rewrite = \"v1\"", 11, "rewrite", "such as \"/v1/\""),
+    ("rewrite = \"/v 1\"", 11, "rewrite", "such as \"/v1/\""),
+    ("rewrite = \"/v1?a\"", 11, "rewrite", "such as \"/v1/\""),
+    (
+        "upstream_host = \"a b\"",
+        17,
+        "upstream_host",
+        "\"api.internal\"",
+    ),
+    (
+        "upstream_host = \"me@a\"",
+        17,
+        "upstream_host",
+        "\"api.internal\"",
+    ),
+    ("request_timeout = 5", 19, "request_timeout", "or \"pool\""),
+    ("max_body_size = 5", 17, "max_body_size", "MiB"),
+    ("retries = 6", 11, "retries", "0 to 5"),
+    ("retry = \"always\"", 9, "retry", "\"idempotent\""),
+    ("app = \"demo\"", 1, "app", "answers this route already"),
+    (
+        "request_headers = { add = {} }",
+        21,
+        "request_headers.add",
+        "the keys here are set",
+    ),
+    (
+        "request_headers = { set = 1 }",
+        27,
+        "request_headers.set",
+        "this must be a table",
+    ),
+    (
+        "request_headers = { set = { \"a b\" = \"\" } }",
+        29,
+        "request_headers.set.a b",
+        "leave it out",
+    ),
+    (
+        "request_headers = { set = { host = \"a\" } }",
+        29,
+        "request_headers.set.host",
+        "upstream_host",
+    ),
+    (
+        "request_headers = { set = { te = \"a\" } }",
+        29,
+        "request_headers.set.te",
+        "writes itself",
+    ),
+    (
+        "request_headers = { set = { x = 1 } }",
+        33,
+        "request_headers.set.x",
+        "without line ends",
+    ),
+    (
+        "request_headers = { set = { x = \"a\\nb\" } }",
+        33,
+        "request_headers.set.x",
+        "without line ends",
+    ),
+    (
+        "response_headers = { remove = \"a\" }",
+        31,
+        "response_headers.remove",
+        "a list of names",
+    ),
+    (
+        "response_headers = { remove = [\"x-wharf-reason\"] }",
+        32,
+        "response_headers.remove",
+        "leave it out",
+    ),
+];
+
 #[test]
 fn each_fault_of_a_route_is_told_with_its_place() {
-    for (more, column, key, told) in [
-        (
-            "strip_prefx = true",
-            1,
-            "strip_prefx",
-            "did you mean \"strip_prefix\"?",
-        ),
-        ("strip_prefix = 1", 16, "strip_prefix", "true or false"),
-        ("rewrite = \"v1\"", 11, "rewrite", "such as \"/v1/\""),
-        ("rewrite = \"/v 1\"", 11, "rewrite", "such as \"/v1/\""),
-        ("rewrite = \"/v1?a\"", 11, "rewrite", "such as \"/v1/\""),
-        (
-            "upstream_host = \"a b\"",
-            17,
-            "upstream_host",
-            "\"api.internal\"",
-        ),
-        (
-            "upstream_host = \"me@a\"",
-            17,
-            "upstream_host",
-            "\"api.internal\"",
-        ),
-        ("request_timeout = 5", 19, "request_timeout", "or \"pool\""),
-        ("max_body_size = 5", 17, "max_body_size", "MiB"),
-        ("retries = 6", 11, "retries", "0 to 5"),
-        ("retry = \"always\"", 9, "retry", "\"idempotent\""),
-        ("app = \"demo\"", 1, "app", "answers this route already"),
-        (
-            "request_headers = { add = {} }",
-            21,
-            "request_headers.add",
-            "the keys here are set",
-        ),
-        (
-            "request_headers = { set = 1 }",
-            27,
-            "request_headers.set",
-            "this must be a table",
-        ),
-        (
-            "request_headers = { set = { \"a b\" = \"\" } }",
-            29,
-            "request_headers.set.a b",
-            "leave it out",
-        ),
-        (
-            "request_headers = { set = { host = \"a\" } }",
-            29,
-            "request_headers.set.host",
-            "upstream_host",
-        ),
-        (
-            "request_headers = { set = { te = \"a\" } }",
-            29,
-            "request_headers.set.te",
-            "writes itself",
-        ),
-        (
-            "request_headers = { set = { x = 1 } }",
-            33,
-            "request_headers.set.x",
-            "without line ends",
-        ),
-        (
-            "request_headers = { set = { x = \"a\\nb\" } }",
-            33,
-            "request_headers.set.x",
-            "without line ends",
-        ),
-        (
-            "response_headers = { remove = \"a\" }",
-            31,
-            "response_headers.remove",
-            "a list of names",
-        ),
-        (
-            "response_headers = { remove = [\"x-wharf-reason\"] }",
-            32,
-            "response_headers.remove",
-            "leave it out",
-        ),
-    ] {
+    for (more, column, key, told) in OF_ROUTES {
         let (line, at, found, said) = fault(&format!("{WHOLE}{ROUTE}{more}\n"));
-        assert_eq!((line, at), (11, column), "{more}: {said}");
+        assert_eq!((line, at), (11, *column), "{more}: {said}");
         assert_eq!(found, format!("route[0].{key}"), "{more}");
         assert!(said.contains(told), "{more}: {said}");
     }
@@ -131,79 +134,82 @@ fn a_path_is_taken_away_or_replaced_and_not_both() {
     assert!(said.contains("leave strip_prefix out"), "{said}");
 }
 
+/// In line 7 of a file: column, key of the upstream, and words of what is told.
+const OF_UPSTREAMS: &[(&str, usize, &str, &str)] = &[
+    ("endpoints = []", 13, "endpoints", "answers nothing"),
+    (
+        "endpoints = \"http://a\"",
+        13,
+        "endpoints",
+        "a list of endpoints",
+    ),
+    (
+        "endpoints = [\"a:80\"]",
+        14,
+        "endpoints",
+        "http://host:port",
+    ),
+    (
+        "endpoints = [\"http://a\", \"h2c://a\"]",
+        26,
+        "endpoints",
+        "an upstream of its own",
+    ),
+    (
+        "endpoints = [\"http://a\", \"http://a:80\"]",
+        26,
+        "endpoints",
+        "weight = 2",
+    ),
+    (
+        "endpoints = [{ address = \"http://a\", weight = 0 }]",
+        47,
+        "endpoints.weight",
+        "1 to 1000",
+    ),
+    (
+        "endpoints = [{ weight = 2 }]",
+        14,
+        "endpoints.address",
+        "missing",
+    ),
+    (
+        "endpoints = [\"http://169.254.169.254\"]",
+        14,
+        "endpoints",
+        "allow_link_local = true",
+    ),
+    (
+        "endpoints = [\"http://[::ffff:169.254.169.254]\"]",
+        14,
+        "endpoints",
+        "allow_link_local",
+    ),
+    (
+        "endpoints = [\"http://[fe80::1]\"]",
+        14,
+        "endpoints",
+        "allow_link_local",
+    ),
+    (
+        "endpoints = [\"http://[fd00:ec2::254]\"]",
+        14,
+        "endpoints",
+        "allow_link_local",
+    ),
+    (
+        "endpoints = [\"http://0.0.0.0\"]",
+        14,
+        "endpoints",
+        "allow_link_local",
+    ),
+];
+
 #[test]
 fn each_fault_of_an_upstream_is_told_with_its_place() {
-    for (more, column, key, told) in [
-        ("endpoints = []", 13, "endpoints", "answers nothing"),
-        (
-            "endpoints = \"http://a\"",
-            13,
-            "endpoints",
-            "a list of endpoints",
-        ),
-        (
-            "endpoints = [\"a:80\"]",
-            14,
-            "endpoints",
-            "http://host:port",
-        ),
-        (
-            "endpoints = [\"http://a\", \"h2c://a\"]",
-            26,
-            "endpoints",
-            "an upstream of its own",
-        ),
-        (
-            "endpoints = [\"http://a\", \"http://a:80\"]",
-            26,
-            "endpoints",
-            "weight = 2",
-        ),
-        (
-            "endpoints = [{ address = \"http://a\", weight = 0 }]",
-            47,
-            "endpoints.weight",
-            "1 to 1000",
-        ),
-        (
-            "endpoints = [{ weight = 2 }]",
-            14,
-            "endpoints.address",
-            "missing",
-        ),
-        (
-            "endpoints = [\"http://169.254.169.254\"]",
-            14,
-            "endpoints",
-            "allow_link_local = true",
-        ),
-        (
-            "endpoints = [\"http://[::ffff:169.254.169.254]\"]",
-            14,
-            "endpoints",
-            "allow_link_local",
-        ),
-        (
-            "endpoints = [\"http://[fe80::1]\"]",
-            14,
-            "endpoints",
-            "allow_link_local",
-        ),
-        (
-            "endpoints = [\"http://[fd00:ec2::254]\"]",
-            14,
-            "endpoints",
-            "allow_link_local",
-        ),
-        (
-            "endpoints = [\"http://0.0.0.0\"]",
-            14,
-            "endpoints",
-            "allow_link_local",
-        ),
-    ] {
+    for (more, column, key, told) in OF_UPSTREAMS {
         let (line, at, found, said) = fault(&format!("{WHOLE}{UPSTREAM}{more}\n"));
-        assert_eq!((line, at), (7, column), "{more}: {said}");
+        assert_eq!((line, at), (7, *column), "{more}: {said}");
         assert_eq!(found, format!("upstream[0].{key}"), "{more}");
         assert!(said.contains(told), "{more}: {said}");
     }

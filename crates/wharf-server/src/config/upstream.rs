@@ -74,7 +74,8 @@ impl UpstreamConfig {
 
     /// Whether `next` is the same upstream with other settings, and not another one of that name.
     pub(crate) fn stays_as(&self, next: &Self) -> bool {
-        self.scheme() == next.scheme() && self.tls == next.tls
+        let kind = |it: &Self| (it.scheme(), it.choice.allow_link_local);
+        kind(self) == kind(next) && self.tls == next.tls
     }
 
     /// The endpoints in the form of the file.

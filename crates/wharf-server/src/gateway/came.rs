@@ -10,7 +10,7 @@ use wharf_control::upstream::stable_hash;
 use wharf_http::Connected;
 use wharf_http::grpc::timeout::{GRPC_TIMEOUT, asked, render};
 use wharf_pool::config::Limit;
-use wharf_upstream::{Retry, SendOptions};
+use wharf_upstream::{ResponseTimeout, Retry, SendOptions};
 
 use super::origin::{Origin, Scheme};
 use crate::config::{Again, ForwardSettings, RouteTimeout};
@@ -53,10 +53,11 @@ impl Came {
     /// What a request that came so may cost.
     pub(super) fn options(&self, settings: &ForwardSettings) -> SendOptions {
         let mut options = SendOptions::default();
-        let late = self
-            .limit
-            .and_then(|limit| Instant::now().checked_add(limit));
-        options.deadline = self.deadline.or(late);
+        options.deadline = self.deadline;
+        options.response_timeout = match self.limit {
+            Some(limit) => ResponseTimeout::After(limit),
+            None => ResponseTimeout::Off,
+        };
         options.hash = Some(match self.origin.peer.to_canonical() {
             IpAddr::V4(peer) => stable_hash(&peer.octets()),
             IpAddr::V6(peer) => stable_hash(&peer.octets()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{Extensions, Method, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
 use wharf_http::BoxError;
@@ -142,6 +142,8 @@ impl Forwarding {
             // 101 to who asked for none: what follows is no answer.
             return Err(Reason::Malformed);
         }
+        // They are about the upstream's connection, and some mean something to the client's codec.
+        head.extensions = Extensions::new();
         response_head::answered(&mut head, method, &self.forward);
         let body = AppBody::streamed(UpstreamBody::new(body));
         Ok(Response::from_parts(head, body))

@@ -43,7 +43,8 @@ pub(super) async fn open(
         head,
         Empty::new().map_err(|none| match none {}).boxed_unsync(),
     );
-    let options = came.options(&forwarding.forward.settings);
+    let mut options = came.options(&forwarding.forward.settings);
+    options.upgrade = true;
     let answer = forwarding.send(request, &options).await?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         return accept(forwarding, upgrade, answer, &key).await;

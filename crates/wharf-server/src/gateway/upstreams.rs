@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 use wharf_pool::ListenerName;
-use wharf_upstream::{EndpointState, StartError, Upstream, UpstreamSettings, UpstreamSetup};
+use wharf_upstream::{LinkLocal, StartError, Upstream, UpstreamSettings, UpstreamSetup};
 
 use crate::config::UpstreamConfig;
 
@@ -126,6 +126,11 @@ impl Upstreams {
         let endpoints = config.endpoints.iter().map(|it| it.address.clone());
         let mut setup = UpstreamSetup::new(config.name.clone(), endpoints);
         setup.settings = settings(config);
+        setup.link_local = if config.choice.allow_link_local {
+            LinkLocal::Allow
+        } else {
+            LinkLocal::Refuse
+        };
         if let Some(tls) = &config.tls {
             setup.tls = Some(Arc::clone(&tls.config));
             setup.server_name.clone_from(&tls.server_name);
@@ -177,11 +182,7 @@ impl Drop for Prepared {
 /// Where no connections are held, there is nothing to wait for.
 fn is_warm(upstream: &Upstream) -> bool {
     let held = upstream.pool().config().protocol.min_idle.is_some();
-    let endpoints = upstream.endpoints();
-    let cold = endpoints
-        .iter()
-        .filter(|it| it.state == EndpointState::Warming);
-    !held || cold.count() * 5 <= endpoints.len() || upstream.pool().metrics().uptime > WARMING
+    !held || upstream.warmth().is_enough() || upstream.pool().metrics().uptime > WARMING
 }
 
 fn settings(config: &UpstreamConfig) -> UpstreamSettings {
