@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness import (
-    H2, Authority, Peer, Sampler, Upstream, answer, eventually, free_port, gateway, in_threads,
+    H2, Authority, Nobody, Peer, Sampler, Upstream, answer, eventually, gateway, in_threads,
     resident_bytes,
 )
 from harness.h2 import data
@@ -248,7 +248,7 @@ def test_256_mib_go_through_in_a_bounded_memory(serve_gateway, version):
 
 
 def test_where_nobody_listens_it_is_502_with_the_reason(serve_gateway):
-    nobody = "http://127.0.0.1:%d" % free_port()
+    nobody = Nobody()
     with serve_gateway(nobody) as server, Peer(server.address) as peer:
         got = peer.request("/")
         assert got.status == 502 and got.headers["x-wharf-reason"] == "connect_refused"
@@ -256,7 +256,7 @@ def test_where_nobody_listens_it_is_502_with_the_reason(serve_gateway):
 
 
 def test_the_reason_can_be_kept_to_oneself(serve_gateway):
-    nobody = "http://127.0.0.1:%d" % free_port()
+    nobody = Nobody()
     with serve_gateway(nobody, server={"reason_header": False}) as server, Peer(server.address) as peer:
         got = peer.request("/")
         assert got.status == 502 and "x-wharf-reason" not in got.headers
@@ -345,14 +345,14 @@ def test_an_endpoint_that_is_killed_and_comes_back_costs_no_request(serve_gatewa
 
 
 def test_of_two_endpoints_one_that_was_never_there_costs_no_request(serve_gateway):
-    nobody = "http://127.0.0.1:%d" % free_port()
+    nobody = Nobody()
     with Upstream(named("a")) as there, serve_gateway(there, nobody) as server:
         with loaded(server, 1) as done:
             time.sleep(1)
         assert len(done) > 50 and set(done) == {b"a"}
         [pool] = [it for it in server.json("/pools")["pools"] if it["direction"] == "outbound"]
         states = {it["address"]: it["state"] for it in pool["endpoints"]}
-        assert states[there.url] == "ready" and states[nobody] in ("warming", "ejected", "down")
+        assert states[there.url] == "ready" and states[nobody.url] in ("warming", "ejected", "down")
 
 
 def test_a_slow_endpoint_gets_less(serve_gateway):
@@ -490,7 +490,7 @@ def test_a_file_with_an_upstream_that_cannot_be_changes_nothing(serve_gateway):
 
 def test_ready_waits_for_the_first_connections(serve_gateway):
     """A server that holds connections to nobody is ready after five seconds, and not before."""
-    nobody = "http://127.0.0.1:%d" % free_port()
+    nobody = Nobody()
     began = time.monotonic()
     with serve_gateway(nobody):
         assert 4.0 <= time.monotonic() - began <= 8.0

@@ -20,7 +20,7 @@ from .prometheus import Prometheus
 from .probe import Probe, warm
 from .server import REPOSITORY, Server, StartFailed, binary, free_port
 from .tls import Authority, TlsPeer, serial_of, tls_client
-from .upstream import Asked, Upstream, answer, gateway
+from .upstream import Asked, Nobody, Upstream, answer, gateway
 from .wait import eventually
 from .ws import Ws
 from .ws_stream import WsStream
@@ -38,6 +38,7 @@ __all__ = [
     "H2",
     "MemoryLimit",
     "Metrics",
+    "Nobody",
     "Notified",
     "Page",
     "Peer",

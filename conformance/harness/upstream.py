@@ -5,7 +5,7 @@ import socket
 import threading
 from dataclasses import dataclass, field
 
-from .server import _toml, free_port
+from .server import _toml
 
 
 @dataclass
@@ -49,7 +49,9 @@ class Upstream:
     def __init__(self, respond=None, host="127.0.0.1", tls=None):
         self.tls = tls
         self.respond = respond or (lambda request, sock: answer(body=request.body or b"ok"))
-        self.address = (host, free_port(host))
+        # Bound for as long as this is there, so that nobody else gets the port between two lives.
+        self.place = bound((host, 0))
+        self.address = self.place.getsockname()
         self.asked, self.garbage, self.opened = [], [], 0
         self.listener, self.sockets, self.lock = None, set(), threading.Lock()
 
@@ -63,12 +65,11 @@ class Upstream:
 
     def __exit__(self, *_):
         self.stop()
+        self.place.close()
 
     def start(self):
         """Listens, also again after `stop`."""
-        self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(self.address)
+        self.listener = bound(self.address)
         self.listener.listen(512)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
@@ -126,6 +127,22 @@ class Upstream:
             with self.lock:
                 self.sockets.discard(sock)
             sock.close()
+
+
+def bound(address):
+    """A socket that has a port and does not listen there."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(address)
+    return sock
+
+
+class Nobody:
+    """An address at which nobody listens, and nobody will."""
+
+    def __init__(self, host="127.0.0.1"):
+        self.place = bound((host, 0))
+        self.url = "http://%s:%d" % self.place.getsockname()
 
 
 class Garbage(Exception):

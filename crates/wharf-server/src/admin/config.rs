@@ -218,6 +218,8 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
     if let Some(tls) = &upstream.tls {
         shown.insert("tls".to_owned(), json!(tls.shown()));
     }
-    shown.insert("pool".to_owned(), table(&upstream.pool.values()).into());
+    for (group, values) in upstream.groups() {
+        shown.insert(group.to_owned(), table(&values).into());
+    }
     Value::Object(shown)
 }

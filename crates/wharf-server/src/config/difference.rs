@@ -133,7 +133,9 @@ impl Flat {
         let path = format!("upstream.{}", upstream.name);
         self.table(&path, vec![(ENDPOINTS, upstream.endpoint_values())]);
         self.table(&path, upstream.choice.values());
-        self.table(&format!("{path}.pool"), upstream.pool.values());
+        for (group, values) in upstream.groups() {
+            self.table(&format!("{path}.{group}"), values);
+        }
         if let Some(tls) = &upstream.tls {
             self.table(&path, vec![(TLS, Value::text(tls.shown()))]);
         }

@@ -211,8 +211,10 @@ impl Page<'_> {
         if let Some(tls) = upstream.tls.as_ref().filter(|tls| !tls.written.is_empty()) {
             self.line(format_args!("tls = {}  # file", tls.written));
         }
-        self.line(format_args!("[upstream.pool]"));
-        self.values(&format!("{path}.pool"), upstream.pool.values());
+        for (group, values) in upstream.groups() {
+            self.line(format_args!("[upstream.{group}]"));
+            self.values(&format!("{path}.{group}"), values);
+        }
         self.line(format_args!(""));
     }
 

@@ -10,6 +10,7 @@ use wharf_http::{
     GrpcSettings, Http2Settings, HttpSettings, HttpsSettings, TcpSettings, WebSocketSettings,
 };
 use wharf_pool::config::CommonSettings;
+use wharf_upstream::{HealthCheckSettings, OutlierSettings};
 
 /// The shortest file that can be served; what is broken goes below it.
 const WHOLE: &str =
@@ -625,6 +626,8 @@ fn the_example_has_every_setting_with_its_default() {
         ("route[1]", ForwardSettings::KEYS),
         ("upstream[0]", Choice::KEYS),
         ("upstream[0].pool", wharf_upstream::PoolSettings::KEYS),
+        ("upstream[0].health_check", HealthCheckSettings::KEYS),
+        ("upstream[0].outlier", OutlierSettings::KEYS),
     ];
     for (section, keys) in groups {
         for key in keys {
@@ -648,5 +651,8 @@ fn the_example_has_every_setting_with_its_default() {
     assert_eq!(forward.settings, ForwardSettings::default());
     assert_eq!(config.upstreams[0].choice, Choice::default());
     let pool = wharf_upstream::PoolSettings::defaults();
-    assert_eq!(config.upstreams[0].pool, pool);
+    let upstream = &config.upstreams[0];
+    assert_eq!(upstream.pool, pool);
+    assert_eq!(upstream.health_check, Some(HealthCheckSettings::default()));
+    assert_eq!(upstream.outlier, OutlierSettings::default());
 }

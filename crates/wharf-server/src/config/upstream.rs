@@ -2,16 +2,19 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
+use std::time::Duration;
 
-use wharf_pool::config::{Applies, BadValue, Key, PoolConfig, Setting, Value};
+use wharf_pool::config::{Applies, BadValue, Key, PoolConfig, Setting, Settings, Value};
 use wharf_pool::{ListenerName, settings};
-use wharf_upstream::{Balance, EndpointAddress, EndpointSetup, Scheme};
+use wharf_upstream::{
+    Balance, EndpointAddress, EndpointSetup, HealthCheckSettings, OutlierSettings, Scheme,
+};
 
 use super::listener::{read_name, required};
 use super::pools::read_pool;
 use super::report::{Report, cut};
 use super::section::Section;
-use super::upstream_tls::{UpstreamTls, read_tls};
+use super::upstream_tls::{Told, UpstreamTls, read_tls};
 use super::written::{Shape, Written};
 
 /// The configuration of an upstream's pool.
@@ -28,6 +31,10 @@ pub(crate) struct UpstreamConfig {
     pub(crate) choice: Choice,
     /// How connections to them are made, kept and waited for.
     pub(crate) pool: UpstreamPool,
+    /// How they are asked whether they are well, if they are.
+    pub(crate) health_check: Option<HealthCheckSettings>,
+    /// When they are left alone because of what they answer.
+    pub(crate) outlier: OutlierSettings,
     /// How TLS is spoken, if it is.
     pub(crate) tls: Option<UpstreamTls>,
 }
@@ -38,6 +45,9 @@ settings! {
         /// Who is asked: least_cost (latency times requests in flight), round_robin, least_request, p2c,
         /// or consistent_hash (the same endpoint for the same client).
         balance: Choose = Choose(Balance::LeastCost), Now;
+        /// How often the names of endpoints are looked up, each address then being an endpoint. Off: for
+        /// each connection, and any address will do.
+        resolve_every: Option<Duration> = None, Now;
         /// Whether endpoints may be at link-local addresses, where clouds keep the secrets of a machine.
         allow_link_local: bool = false, Now;
     }
@@ -76,6 +86,17 @@ impl UpstreamConfig {
     pub(crate) fn stays_as(&self, next: &Self) -> bool {
         let kind = |it: &Self| (it.scheme(), it.choice.allow_link_local);
         kind(self) == kind(next) && self.tls == next.tls
+    }
+
+    /// The sections that are settings and nothing else, by their names.
+    pub(crate) fn groups(&self) -> Vec<(&'static str, Vec<(Key, Value)>)> {
+        let checked = self.health_check.as_ref().map(Settings::values);
+        let checked = checked.map(|values| ("health_check", values));
+        let always = [
+            ("pool", self.pool.values()),
+            ("outlier", self.outlier.values()),
+        ];
+        always.into_iter().chain(checked).collect()
     }
 
     /// The endpoints in the form of the file.
@@ -145,41 +166,64 @@ fn read_upstream(
     folder: &Path,
     report: &mut Report,
 ) -> Option<UpstreamConfig> {
-    let at = section.at();
     let name = read_name(&mut section, "api", report);
     let choice = section.settings(&Choice::default(), report);
     let endpoints = read_endpoints(&mut section, choice.allow_link_local, report);
     let base = wharf_upstream::PoolSettings::defaults();
     let pool = section.section("pool", report);
     let pool = pool.map_or_else(|| base.clone(), |pool| read_pool(pool, &base, report));
-    let secured = endpoints
-        .iter()
-        .flatten()
-        .any(|it| it.address.scheme() == Scheme::Https);
-    let tls = if section.peek("tls").is_some() {
-        if !secured && let Some(entry) = section.peek("tls") {
-            let reason = "no endpoint speaks TLS";
-            let remedy = "leave the section out, or write https:// in endpoints";
-            report.problem(entry.at, section.path("tls"), reason, remedy);
-        }
-        Some(read_tls(&mut section, folder, report)?)
-    } else if secured {
-        let system = UpstreamTls::of_system();
-        let remedy = "write [upstream.tls] with ca = \"ca.crt\"";
-        let refuse = |why| report.problem(at, section.path("tls"), why, remedy);
-        Some(system.map_err(refuse).ok()?)
-    } else {
-        section.take("tls");
-        None
-    };
+    let secured = endpoints.iter().flatten();
+    let secured = secured
+        .map(|it| it.address.scheme())
+        .any(|it| it == Scheme::Https);
+    let tls = read_tls_of(&mut section, secured, folder, report);
+    let health_check = section.section("health_check", report);
+    let health_check = health_check.map(|section| read_group(section, report));
+    let outlier = section.section("outlier", report);
+    let outlier = outlier.map(|section| read_group(section, report));
     section.finish(report);
     Some(UpstreamConfig {
         name: name?,
         endpoints: endpoints?,
         choice,
         pool,
-        tls,
+        health_check,
+        outlier: outlier.unwrap_or_default(),
+        tls: tls.ok()?,
     })
+}
+
+/// How TLS is spoken to endpoints that are `secured` by it.
+fn read_tls_of(
+    section: &mut Section<'_>,
+    secured: bool,
+    folder: &Path,
+    report: &mut Report,
+) -> Result<Option<UpstreamTls>, Told> {
+    let (at, path) = (section.at(), section.path("tls"));
+    match (section.peek("tls"), secured) {
+        (Some(entry), false) => {
+            let remedy = "leave the section out, or write https:// in endpoints";
+            report.problem(entry.at, path, "no endpoint speaks TLS", remedy);
+            read_tls(section, folder, report).map(Some).ok_or(Told)
+        }
+        (Some(_), true) => read_tls(section, folder, report).map(Some).ok_or(Told),
+        (None, true) => UpstreamTls::of_system().map(Some).map_err(|why| {
+            report.problem(at, path, why, "write [upstream.tls] with ca = \"ca.crt\"");
+            Told
+        }),
+        (None, false) => {
+            // Known, if not wanted.
+            section.take("tls");
+            Ok(None)
+        }
+    }
+}
+
+fn read_group<S: Settings>(mut section: Section<'_>, report: &mut Report) -> S {
+    let settings = section.settings(&S::default(), report);
+    section.finish(report);
+    settings
 }
 
 const REMEDY: &str = "write a list such as endpoints = [\"http://127.0.0.1:3001\"]";

@@ -119,7 +119,7 @@ fn read_roots(
 }
 
 /// A problem that has been told.
-struct Told;
+pub(super) struct Told;
 
 /// What endpoints are shown.
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

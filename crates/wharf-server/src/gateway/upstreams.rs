@@ -189,6 +189,9 @@ fn settings(config: &UpstreamConfig) -> UpstreamSettings {
     let mut settings = UpstreamSettings::new([]);
     settings.endpoints.clone_from(&config.endpoints);
     settings.balance = config.choice.balance.0;
+    settings.resolve_every = config.choice.resolve_every;
+    settings.health_check.clone_from(&config.health_check);
+    settings.outlier = config.outlier.clone();
     settings.pool = config.pool.clone();
     settings
 }
