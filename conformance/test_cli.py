@@ -136,8 +136,12 @@ BROKEN = {
     "a key twice": (GOOD + "backlog = 5\nbacklog = 6\n", 9, 1, "backlog", "one of the two"),
     "a section twice": (GOOD + "[log]\n[log]\n", 9, 2, "log", "one of the two"),
     "a route to an upstream that is none": (
-        GOOD + '[[route]]\npath = "/"\nupstream = "nowhere"\n', 10, 1, "route[0].upstream", ""),
-    "an upstream": (GOOD + '[[upstream]]\nname = "api"\n', 8, None, "upstream", "leave it out"),
+        GOOD + '[[route]]\npath = "/"\nupstream = "nowhere"\n', 10, 12, "route[0].upstream",
+        'name = "nowhere"'),
+    "an upstream without endpoints": (
+        GOOD + '[[upstream]]\nname = "api"\n', 8, None, "upstream[0].endpoints", "http://"),
+    "an upstream with the name of a listener": (
+        GOOD + '[[upstream]]\nname = "a"\nendpoints = ["http://a"]\n', 9, 8, "upstream[0].name", "its own name"),
     "a size in another unit": (
         GOOD + '[listener.pools.http]\nmax_target = "8 apples"\n', 9, 14, "pools.http.max_target", "KiB"),
     "a rate without a unit": (

@@ -15,6 +15,8 @@ from harness.h2 import data
 QUIET = {"access": False}
 MIB = 1 << 20
 BOTH = {"protocols": ["http", "http2"]}
+# Whose turn it is does not depend on how well it did.
+IN_TURN = {"balance": "round_robin"}
 IDEMPOTENT = {"retry": "idempotent", "retries": 2}
 
 
@@ -375,6 +377,37 @@ def test_who_waits_too_long_for_a_connection_is_told_when_to_come_again(serve_ga
         told = [it for it in answers if it[0] == 503]
         assert len(told) == 2 and all(it[2] == "1" for it in told), answers
         assert {it[1] for it in told} <= {"wait_timeout", "shed"}
+
+
+def test_an_endpoint_that_is_not_well_is_asked_nothing_until_it_is(serve_gateway):
+    well = threading.Event()
+
+    def respond(request, sock):
+        if request.target == "/health":
+            return answer("200 OK" if well.is_set() else "503 Not Now")
+        return answer(body=b"sick")
+
+    sections = '[upstream.health_check]\npath = "/health"\ninterval = "100ms"\n'
+    with Upstream(named("fine")) as fine, Upstream(respond) as sick:
+        with serve_gateway(fine, sick, upstream=IN_TURN, sections=sections) as server, Peer(server.address) as peer:
+            def state():
+                pool = server.json("/pools/api/http")
+                return {it["address"]: it["state"] for it in pool["endpoints"]}[sick.url]
+            assert eventually(lambda: state() == "down", 5)
+            assert {peer.request("/x").body for _ in range(50)} == {b"fine"}
+            well.set()
+            assert eventually(lambda: state() == "ready", 5)
+            assert eventually(lambda: peer.request("/x").body == b"sick", 5)
+
+
+def test_an_endpoint_whose_answers_are_failures_is_left_alone(serve_gateway):
+    with Upstream(named("fine")) as fine, Upstream(lambda *_: answer("500 Oh", b"sick")) as sick:
+        with serve_gateway(fine, sick, upstream=IN_TURN) as server, Peer(server.address) as peer:
+            bodies = [peer.request("/x").body for _ in range(300)]
+            assert 1 <= bodies.count(b"sick") <= 20, bodies.count(b"sick")
+            assert set(bodies[-100:]) == {b"fine"}
+            labels = {"upstream": "api", "endpoint": sick.url}
+            assert server.metrics().total("wharf_upstream_ejections_total", **labels) == 1
 
 
 # TLS.

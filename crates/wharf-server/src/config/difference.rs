@@ -303,6 +303,11 @@ mod tests {
             wharf_http::HttpSettings::KEYS,
             wharf_http::Http2Settings::KEYS,
             wharf_http::GrpcSettings::KEYS,
+            crate::config::ForwardSettings::KEYS,
+            crate::config::upstream::Choice::KEYS,
+            wharf_upstream::PoolSettings::KEYS,
+            wharf_upstream::HealthCheckSettings::KEYS,
+            wharf_upstream::OutlierSettings::KEYS,
             &[ADDRESS, PROTOCOLS, TLS, PROXY_PROTOCOL],
         ];
         let waits = |key: &&Key| key.applies != Applies::Now;

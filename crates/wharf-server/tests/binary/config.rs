@@ -32,8 +32,16 @@ fn check_accepts_what_can_be_served() {
     let folder = Folder::new();
     let path = folder.file("good.toml", file(""));
     assert!(run(["check", path.to_str().unwrap()]).status.success());
-    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wharf.example.toml");
-    assert!(run(["check", example]).status.success());
+    let crate_folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    for example in [
+        "../../wharf.example.toml",
+        "examples/gateway.toml",
+        "examples/behind-1.toml",
+        "examples/behind-2.toml",
+    ] {
+        let example = crate_folder.join(example);
+        assert!(run(["check", example.to_str().unwrap()]).status.success());
+    }
 }
 
 #[test]
