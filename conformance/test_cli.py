@@ -141,7 +141,7 @@ BROKEN = {
     "an upstream without endpoints": (
         GOOD + '[[upstream]]\nname = "api"\n', 8, None, "upstream[0].endpoints", "http://"),
     "an upstream with the name of a listener": (
-        GOOD + '[[upstream]]\nname = "a"\nendpoints = ["http://a"]\n', 9, 8, "upstream[0].name", "its own name"),
+        GOOD + '[[upstream]]\nname = "web"\nendpoints = ["http://a"]\n', 9, 8, "upstream[0].name", "its own name"),
     "a size in another unit": (
         GOOD + '[listener.pools.http]\nmax_target = "8 apples"\n', 9, 14, "pools.http.max_target", "KiB"),
     "a rate without a unit": (

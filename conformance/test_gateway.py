@@ -128,6 +128,20 @@ def test_who_comes_by_tls_is_told_to_have(serve_tls, serve_gateway, tmp_path):
 # Bodies.
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "REPORT"])
+@pytest.mark.parametrize("framing", ["length", "chunks", "nothing"])
+def test_a_body_is_passed_on_whatever_the_method_and_the_framing(serve_gateway, method, framing):
+    said = {"length": "Content-Length: 5\r\n\r\nhello", "nothing": "\r\n",
+            "chunks": "Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"}[framing]
+    with Upstream() as upstream, serve_gateway(upstream) as server, Peer(server.address) as peer:
+        for _ in range(2):
+            peer.send(f"{method} /x HTTP/1.1\r\nHost: a\r\n{said}")
+            assert peer.response().status == 200
+        assert [it.method for it in upstream.asked] == [method] * 2
+        assert {it.body for it in upstream.asked} == {b"" if framing == "nothing" else b"hello"}
+        assert not upstream.garbage
+
+
 def test_trailers_pass_both_ways(serve_gateway):
     def respond(request, sock):
         return (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: checksum\r\n\r\n"

@@ -65,11 +65,11 @@ impl App {
 
     /// gRPC has no routes of its own: a call is for the upstream whose route it matches, else for us.
     fn call(&self, way: Option<&Way>, request: Request<RequestBody>) -> Answering {
-        const HEALTH: &str = "/grpc.health.v1.Health/";
+        const HEALTH: &str = "/grpc.health.v1.Health";
         let forwarding = way.and_then(|way| way.forwarding.as_ref());
         // Whoever balances between several of us asks for our own health, unless a route says else.
         let asks_us =
-            |it: &&Arc<Forwarding>| request.uri().path().starts_with(HEALTH) && !it.names(HEALTH);
+            |it: &&Arc<Forwarding>| is_below(request.uri().path(), HEALTH) && !it.names(HEALTH);
         Answering::Boxed {
             answer: match forwarding.filter(|it| !asks_us(it)) {
                 Some(forwarding) => {

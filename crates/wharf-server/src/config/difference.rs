@@ -251,6 +251,7 @@ fn forwarded(forward: &Forward) -> String {
 mod tests {
     use std::path::Path;
 
+    use super::super::upstream::Choice;
     use super::*;
 
     fn config(more: &str) -> Config {
@@ -304,7 +305,7 @@ mod tests {
             wharf_http::Http2Settings::KEYS,
             wharf_http::GrpcSettings::KEYS,
             crate::config::ForwardSettings::KEYS,
-            crate::config::upstream::Choice::KEYS,
+            Choice::KEYS,
             wharf_upstream::PoolSettings::KEYS,
             wharf_upstream::HealthCheckSettings::KEYS,
             wharf_upstream::OutlierSettings::KEYS,

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use http::header::TRANSFER_ENCODING;
 use http::request::Parts;
-use http::{Extensions, Method, Request, Response};
+use http::{Extensions, HeaderValue, Method, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
 use wharf_http::BoxError;
@@ -63,7 +64,7 @@ impl Forwarding {
         answered.unwrap_or_else(|reason| reason.refusal(self.telling).map(|()| AppBody::none()))
     }
 
-    /// Whether health of the services behind this route is asked for, and not that of wharf.
+    /// Whether the route is for the service of that path, and not for whatever comes.
     pub(crate) fn names(&self, service: &str) -> bool {
         self.prefix.starts_with(service)
     }
@@ -101,7 +102,7 @@ impl Forwarding {
 impl Forwarding {
     async fn exchange<B>(
         &self,
-        head: Parts,
+        mut head: Parts,
         body: B,
         options: &SendOptions,
     ) -> Result<Response<AppBody>, Reason>
@@ -109,6 +110,11 @@ impl Forwarding {
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
     {
         let method = head.method.clone();
+        if body.size_hint().exact().is_none() {
+            // Of a GET the codec would send no body, unless it is told that there is one.
+            let chunked = HeaderValue::from_static("chunked");
+            head.headers.insert(TRANSFER_ENCODING, chunked);
+        }
         let most = self.forward.settings.max_body_size.map(ByteSize::get);
         let (body, excess) = ClientBody::new(body, most);
         let request = Request::from_parts(head, body.boxed_unsync());
