@@ -304,7 +304,7 @@ mod tests {
             wharf_http::HttpSettings::KEYS,
             wharf_http::Http2Settings::KEYS,
             wharf_http::GrpcSettings::KEYS,
-            crate::config::ForwardSettings::KEYS,
+            ForwardSettings::KEYS,
             Choice::KEYS,
             wharf_upstream::PoolSettings::KEYS,
             wharf_upstream::HealthCheckSettings::KEYS,

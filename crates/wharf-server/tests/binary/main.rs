@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod descriptors;
 mod drain;
+mod gateway;
 mod logs;
 mod reload;
 mod wharf;
