@@ -332,7 +332,7 @@ def test_a_unary_call_goes_through_with_its_trailers(calls):
     assert answered == b"hello"
     trailers = dict(call.trailing_metadata())
     assert trailers["checksum"] == "7" and trailers["data-bin"] == b"\0\xff"
-    assert server.metrics().total("wharf_grpc_calls_total", code="OK") == 1
+    assert eventually(lambda: server.metrics().total("wharf_grpc_calls_total", code="OK") == 1)
 
 
 def test_a_status_goes_through_as_it_is(calls):
