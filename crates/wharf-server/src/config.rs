@@ -8,6 +8,7 @@
 mod admin;
 mod difference;
 mod effective;
+mod endpoint;
 mod fields;
 mod file;
 mod forward;
