@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tonic::service::Routes as Services;
 use wharf_http::grpc::{Following, Health};
 use wharf_http::{DrainReport, Running, Server, StartError};
 use wharf_pool::ListenerName;
@@ -107,19 +108,10 @@ impl Serving {
         })?;
         let secured_door = config.admin.tls.is_some();
         let admin = door.as_ref().map(|door| door.address(secured_door));
-        let room = Room::here(descriptors);
         let health = Health::new();
         let services = demo::grpc::routes(&health).map_err(ServeError::Services)?;
         let upstreams = Upstreams::new(runtime.handle().clone());
-        let started = upstreams.prepare(&[], &config.upstreams)?;
-        let served = served(&config, started.directory());
-        started.commit(config.server.drain_timeout);
-        let kit = Kit {
-            room,
-            services,
-            upstreams: upstreams.clone(),
-            served,
-        };
+        let kit = kit(&config, Room::here(descriptors), services, &upstreams)?;
         // The demo's addresses are its own affair.
         let handed_in =
             file.map_or_else(|| Ok(HandedIn::default()), |_| HandedIn::to_this_process());
@@ -208,6 +200,24 @@ impl Serving {
         self.runtime.shutdown_background();
         report
     }
+}
+
+/// What listeners need beside the configuration, with the upstreams started.
+fn kit(
+    config: &Config,
+    room: Room,
+    services: Services,
+    upstreams: &Upstreams,
+) -> Result<Kit, Unstarted> {
+    let started = upstreams.prepare(&[], &config.upstreams)?;
+    let served = served(config, started.directory());
+    started.commit(config.server.drain_timeout);
+    Ok(Kit {
+        room,
+        services,
+        upstreams: upstreams.clone(),
+        served,
+    })
 }
 
 /// What of each listener changes while it serves.
