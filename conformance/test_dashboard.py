@@ -10,7 +10,9 @@ from urllib.parse import quote
 
 import pytest
 
-from harness import Peer, TlsPeer, Ws, connect_many, cpu_seconds, eventually, get, free_port
+from harness import (
+    Peer, TlsPeer, Upstream, Ws, connect_many, cpu_seconds, eventually, gateway, get, free_port,
+)
 from harness.tls import client_hello
 
 HERE = Path(__file__).resolve().parent
@@ -121,6 +123,15 @@ def test_the_numbers_are_those_of_the_api(serve, play):
         assert 10_000 < seen["bytes"] < 200_000 and seen["elsewhere"] == []
         for peer in peers:
             peer.close()
+
+
+def test_upstreams_stand_among_the_pools_with_their_endpoints(serve, play):
+    with Upstream() as upstream, serve(more=gateway(upstream)) as server, Peer(server.address) as peer:
+        assert peer.request().status == 200
+        seen = play("numbers", server)
+        assert len(seen["pools"]) == 2 and seen["status"].startswith("healthy")
+        assert any("2 / ∞" in row for row in seen["pools"]), seen["pools"]
+        assert f"upstream: {upstream.url} ready" in seen["addresses"]
 
 
 def test_the_table_is_sorted_and_narrowed_and_says_what_it_cannot_do(serve, play):

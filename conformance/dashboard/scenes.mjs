@@ -21,6 +21,7 @@ const scenes = {
       tiles: await texts(page, ".tile .figure"),
       curves: await page.locator(".tile path.curve[d^='M']").count(),
       pools: await texts(page, ".pool"),
+      addresses: await texts(page, "#pools .address"),
       connections: await texts(page, "#connections tbody tr"),
       note: await page.innerText("#connections-note"),
       bytes: await page.evaluate(() => performance.getEntriesByType("resource").filter((it) => it.name.includes("/dashboard/")).reduce((all, it) => all + it.decodedBodySize, 0)),
