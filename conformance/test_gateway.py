@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness import (
-    H2, Authority, Nobody, Peer, Sampler, Upstream, answer, eventually, gateway, in_threads,
+    H2, Authority, Events, Nobody, Peer, Sampler, Upstream, answer, eventually, gateway, in_threads,
     resident_bytes,
 )
 from harness.h2 import data
@@ -409,8 +409,12 @@ def test_an_endpoint_that_is_not_well_is_asked_nothing_until_it_is(serve_gateway
                 return {it["address"]: it["state"] for it in pool["endpoints"]}[sick.url]
             assert eventually(lambda: state() == "down", 5)
             assert {peer.request("/x").body for _ in range(50)} == {b"fine"}
-            well.set()
-            assert eventually(lambda: state() == "ready", 5)
+            with Events(server.admin) as events:
+                well.set()
+                assert eventually(lambda: state() == "ready", 5)
+                told = eventually(lambda: events.of("endpoint_state_changed"))
+                assert [(it["pool"], it["endpoint"], it["state"]) for it in told] == [
+                    ("api/http", sick.url, "ready")]
             assert eventually(lambda: peer.request("/x").body == b"sick", 5)
 
 

@@ -50,6 +50,7 @@ pub(crate) fn start(
                     None => std::future::pending().await,
                 }
             };
+            let clock = desk.registry().clock();
             tokio::join!(
                 api,
                 signals.obey(&desk),
@@ -57,6 +58,7 @@ pub(crate) fn start(
                 Box::pin(watch(Arc::clone(&desk.live))),
                 tell_closes(desk.registry().events().subscribe()),
                 desk.events.keep(desk.registry().events().subscribe()),
+                desk.events.keep_from(desk.upstreams.told(), &clock),
                 desk.past.keep(desk.registry(), &desk.figures, desk.started),
                 stop_overtime(desk.stop.subscribe(), &desk),
                 progress::show(&desk),

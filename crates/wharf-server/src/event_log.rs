@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+use wharf_pool::Clock;
 use wharf_pool::events::{Event, Subscription};
 
 /// How many events are kept.
@@ -56,6 +58,21 @@ impl EventLog {
             let skipped = events.lost() - lost;
             lost = events.lost();
             self.put(event, skipped);
+        }
+    }
+
+    /// The same of what others tell, whose clocks are not ours: it happens when it is heard.
+    pub(crate) async fn keep_from(&self, mut others: broadcast::Receiver<Event>, clock: &Clock) {
+        let mut skipped = 0;
+        loop {
+            match others.recv().await {
+                Ok(mut event) => {
+                    event.at = clock.now();
+                    self.put(event, std::mem::take(&mut skipped));
+                }
+                Err(RecvError::Lagged(events)) => skipped += events,
+                Err(RecvError::Closed) => return,
+            }
         }
     }
 

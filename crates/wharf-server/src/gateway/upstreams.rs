@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
+use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 use wharf_pool::ListenerName;
+use wharf_pool::events::{Event, EventKind, Subscription};
 use wharf_upstream::{LinkLocal, StartError, Upstream, UpstreamSettings, UpstreamSetup};
 
 use crate::config::UpstreamConfig;
@@ -18,6 +20,9 @@ pub(crate) type Directory = BTreeMap<ListenerName, Upstream>;
 
 /// How long the connections of upstreams may take to end when the process does: they are idle by then.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How many events wait for a listener that is slow.
+const TOLD: usize = 256;
 
 /// How long an upstream's first connections are waited for.
 const WARMING: Duration = Duration::from_secs(5);
@@ -30,6 +35,10 @@ pub(crate) struct Upstreams {
     runtime: Handle,
     /// Those that leave.
     leaving: TaskTracker,
+    /// What is told of endpoints and pools.
+    told: broadcast::Sender<Event>,
+    /// Who tells it.
+    telling: TaskTracker,
 }
 
 /// An upstream that could not be started.
@@ -60,7 +69,15 @@ impl Upstreams {
             all: Arc::default(),
             runtime,
             leaving: TaskTracker::new(),
+            told: broadcast::Sender::new(TOLD),
+            telling: TaskTracker::new(),
         }
+    }
+
+    /// What is told of endpoints and pools, from now on. Each upstream has a clock of its own, and numbers
+    /// its connections by itself: their comings and goings are not among it.
+    pub(crate) fn told(&self) -> broadcast::Receiver<Event> {
+        self.told.subscribe()
     }
 
     /// Those that run now.
@@ -135,7 +152,11 @@ impl Upstreams {
             setup.tls = Some(Arc::clone(&tls.config));
             setup.server_name.clone_from(&tls.server_name);
         }
-        Upstream::start(setup)
+        let upstream = Upstream::start(setup)?;
+        let (events, told) = (upstream.events().subscribe(), self.told.clone());
+        // It ends with the upstream.
+        self.telling.spawn_on(pass_on(events, told), &self.runtime);
+        Ok(upstream)
     }
 
     /// Lets an upstream finish what is in flight, for so long.
@@ -175,6 +196,22 @@ impl Drop for Prepared {
     fn drop(&mut self) {
         for upstream in self.started.drain(..) {
             self.upstreams.part_with(upstream, Duration::ZERO);
+        }
+    }
+}
+
+/// Passes on what does not name a connection.
+async fn pass_on(mut events: Subscription, told: broadcast::Sender<Event>) {
+    while let Some(event) = events.next().await {
+        let matters = matches!(
+            event.kind,
+            EventKind::EndpointStateChanged { .. }
+                | EventKind::HealthStatusChanged { .. }
+                | EventKind::ConfigChanged { .. }
+        );
+        if matters {
+            // Nobody may be listening.
+            told.send(event).ok();
         }
     }
 }
