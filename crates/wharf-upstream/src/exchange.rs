@@ -42,7 +42,6 @@ pub(crate) async fn answered(
     settings: &PoolSettings,
     options: &SendOptions,
 ) -> Result<Response<Incoming>, Broke> {
-    let before = flight.lease().handle.bytes().1;
     let mut sent = pin!(sent.answered());
     loop {
         let owes = progress.owes();
@@ -51,7 +50,7 @@ pub(crate) async fn answered(
             biased;
             answer = sent.as_mut() => return match answer {
                 Ok(answer) => asked_for(answer, flight, options),
-                Err(error) => Err(broke(error, before, flight, progress)),
+                Err(error) => Err(broke(error, flight, progress)),
             },
             () = progress.ended(), if !matches!(owes, Owes::Answer(_)) => {}
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
@@ -134,17 +133,16 @@ fn asked_for(
     Ok(answer)
 }
 
-/// What the codec's error means. `before` is what had been written to the connection before the request.
+/// What the codec's error means.
 fn broke(
     mut refused: TrySendError<Request<SendBody>>,
-    before: u64,
     flight: &Flight,
     progress: &Progress,
 ) -> Broke {
     let request = refused.take_message().map(Box::new);
     let error = refused.into_error();
     let endpoint = flight.load().endpoint().address.clone();
-    let unseen = request.is_some() || flight.lease().handle.bytes().1 == before;
+    let unseen = request.is_some() || flight.has_written_nothing();
     let (of_stream, left_out) = of_http2(&error);
     let source = Arc::new(error);
     let error = if progress.has_failed() {

@@ -16,6 +16,8 @@ use crate::verdict::Verdict;
 pub(crate) struct Flight {
     request: RequestGuard<UpstreamConnection>,
     begun: Instant,
+    /// What had been written to the connection before the codec was given the request.
+    written: u64,
     verdict: Verdict,
     tunnel: bool,
     lease: Lease,
@@ -30,6 +32,7 @@ impl Flight {
         Self {
             request: lease.handle.begin_request(pool),
             begun: Instant::now(),
+            written: lease.handle.bytes().1,
             verdict: Verdict::default(),
             tunnel: false,
             lease,
@@ -43,6 +46,15 @@ impl Flight {
 
     pub(crate) const fn load(&self) -> &Load {
         &self.load
+    }
+
+    /// Whether the connection has written nothing since the request was begun, so that its endpoint cannot have
+    /// seen it.
+    ///
+    /// Counted from before the codec had the request: it runs on another worker, and may have written all of it
+    /// before whoever gave it the request comes to look.
+    pub(crate) fn has_written_nothing(&self) -> bool {
+        self.lease.handle.bytes().1 == self.written
     }
 
     /// The head of the answer has come. Calls of gRPC say in their trailers how they went.

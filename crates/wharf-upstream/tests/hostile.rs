@@ -1,5 +1,7 @@
 //! Endpoints that break off, lie or say nothing: the error says what was sent, and no slot is lost.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -249,4 +251,34 @@ async fn an_endpoint_that_speaks_unasked_is_not_used() {
         "{error:?}"
     );
     nothing_is_left(&upstream).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_that_was_read_is_never_sent_again_however_quickly_it_went() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&seen);
+    // Answers one request of each connection, reads the next, and closes.
+    let server = Server::raw(move |_, mut socket| {
+        let seen = Arc::clone(&counted);
+        async move {
+            for answer in [OK, b""] {
+                if head(&mut socket).await {
+                    seen.fetch_add(1, Ordering::SeqCst);
+                    says(&mut socket, answer).await;
+                }
+            }
+        }
+    })
+    .await;
+    let upstream = on_demand(&server);
+    let mut options = SendOptions::default();
+    options.retries = 1;
+    let rounds = 300;
+    for _ in 0..rounds {
+        assert_eq!(ask(&upstream, "/").await.unwrap().0, 200);
+        let request = Request::post("/").body(SendBody::default()).unwrap();
+        let error = upstream.send(request, &options).await.unwrap_err();
+        assert_eq!((error.kind(), error.nothing_was_sent()), ("broken", false));
+    }
+    assert_eq!(seen.load(Ordering::SeqCst), 2 * rounds);
 }
