@@ -94,11 +94,15 @@ impl Endpoint {
 
     /// Health checks say whether it is well.
     pub(crate) fn turned(self: &Arc<Self>, up: bool) {
-        let gone = self.left.load(Ordering::Relaxed);
-        if gone || self.down.swap(!up, Ordering::Relaxed) != up {
+        if self.has_left() || self.down.swap(!up, Ordering::AcqRel) != up {
             return;
         }
         self.context.turned(up);
+        // It may have left in between: one of the two sees what the other has done, and counts it back.
+        if self.has_left() && self.down.swap(false, Ordering::AcqRel) {
+            self.context.turned(true);
+            return;
+        }
         if up {
             let now = self.context.clock.now();
             self.standing().back(&mut self.context.budget(), now);
@@ -209,7 +213,7 @@ impl Endpoint {
     /// It is no longer one of the upstream's: nothing is begun any more, what is in flight ends.
     pub(crate) fn leave(&self) {
         self.left.store(true, Ordering::Relaxed);
-        if self.down.swap(false, Ordering::Relaxed) {
+        if self.down.swap(false, Ordering::AcqRel) {
             self.context.turned(true);
         }
         let gone = self.ledger().leave();

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wharf_pool::config::Count;
-use wharf_upstream::{Balance, CheckKind, EndpointSetup, HealthCheckSettings, SendOptions};
+use wharf_upstream::{
+    Balance, CheckKind, EndpointAddress, EndpointSetup, HealthCheckSettings, SendOptions,
+};
 
-use crate::servers::{Server, ask, get, nobody, until, upstream};
+use crate::servers::{Server, ask, get, head, nobody, until, upstream};
 
 /// A server that answers 200 or 503, after a time, as the switch says.
 async fn moody(well: &Arc<AtomicBool>) -> Server {
@@ -161,10 +163,7 @@ async fn endpoints_come_and_go_while_requests_are_in_flight() {
         until("it is under way", || first.requests() == 1).await;
         let mut settings = upstream.settings();
         settings.endpoints = vec![EndpointSetup::from(
-            second
-                .url("http")
-                .parse::<wharf_upstream::EndpointAddress>()
-                .unwrap(),
+            second.url("http").parse::<EndpointAddress>().unwrap(),
         )];
         settings.pool.common.max_connections = Count::new(50);
         let differences = upstream.apply(settings).unwrap();
@@ -217,4 +216,49 @@ async fn a_pool_without_an_endpoint_that_can_be_reached_is_unavailable() {
     })
     .await;
     assert!(upstream.pool().health().message.contains("no_endpoint"));
+}
+
+#[tokio::test]
+async fn an_endpoint_that_fails_after_it_has_left_takes_nobodys_place_among_the_ejected() {
+    let (well, ill) = (
+        Arc::new(AtomicBool::new(true)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let (bad, good, more) = (moody(&ill).await, moody(&well).await, Server::good().await);
+    // Five requests are with it when it leaves, and each of them fails.
+    let going = Server::raw(|_, mut socket| async move {
+        head(&mut socket).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        drop(
+            socket
+                .write_all(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n")
+                .await,
+        );
+    })
+    .await;
+    let upstream = upstream(&[going.url("http")], |setup| {
+        setup.settings.balance = Balance::RoundRobin;
+    });
+    let under_way = async {
+        let ask = || ask(&upstream, "/");
+        let all = tokio::join!(ask(), ask(), ask(), ask(), ask());
+        for answered in [all.0, all.1, all.2, all.3, all.4] {
+            assert_eq!(answered.unwrap().0, 503);
+        }
+    };
+    let change = async {
+        until("they are under way", || {
+            upstream.endpoints()[0].in_flight == 5
+        })
+        .await;
+        let mut settings = upstream.settings();
+        let next = [&bad, &good, &more].map(|it| it.url("http").parse().unwrap());
+        settings.endpoints = next.map(|it: EndpointAddress| it.into()).into();
+        upstream.apply(settings).unwrap();
+    };
+    tokio::join!(under_way, change);
+    for _ in 0..20 {
+        ask(&upstream, "/").await.unwrap();
+    }
+    assert_eq!(state(&upstream, 0), "ejected");
 }

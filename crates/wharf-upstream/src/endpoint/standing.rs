@@ -106,6 +106,11 @@ impl Endpoint {
     pub(crate) fn note(&self, answer: Answer) {
         let now = self.context.clock.now();
         let mut standing = self.standing();
+        if self.has_left() {
+            // What was in flight when it left is judged no more: nobody would give back its place in the budget.
+            // Looked at under the lock, under which whoever leaves gives that back.
+            return;
+        }
         let outcome = match answer {
             Answer::Good(took) => {
                 standing.latency.on_answer(took, now);
