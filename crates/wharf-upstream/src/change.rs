@@ -29,7 +29,7 @@ impl Upstream {
         let named = changing.endpoints != settings.endpoints
             || changing.resolve_every.is_some() != settings.resolve_every.is_some();
         if named || changing.balance != settings.balance {
-            self.rebuild(&settings.endpoints, &settings);
+            self.rebuild(&self.as_known(&settings), &settings);
         }
         for endpoint in &self.fleet().endpoints {
             endpoint.standing().set(settings.outlier.law());
@@ -60,6 +60,32 @@ impl Upstream {
             tracing::info!(upstream = %self.inner.name, endpoints = endpoints.len(), "names looked up");
             self.rebuild(endpoints, &changing);
         }
+    }
+
+    /// The endpoints of `settings`. Where names are looked up, the addresses that were found under those that stay, or
+    /// all of them would begin anew under their names until the next look-up.
+    fn as_known(&self, settings: &UpstreamSettings) -> Vec<EndpointSetup> {
+        if settings.resolve_every.is_none() {
+            return settings.endpoints.clone();
+        }
+        let fleet = self.fleet();
+        let mut all = Vec::new();
+        for endpoint in &settings.endpoints {
+            let before = all.len();
+            let found = fleet.endpoints.iter().map(|it| &it.address);
+            all.extend(
+                found
+                    .filter(|it| it.is_of(&endpoint.address))
+                    .map(|it| EndpointSetup {
+                        address: it.clone(),
+                        weight: endpoint.weight,
+                    }),
+            );
+            if all.len() == before {
+                all.push(endpoint.clone());
+            }
+        }
+        all
     }
 
     fn set_pool(&self, pool: PoolConfig<PoolSettings>) -> Result<Vec<Difference>, StartError> {

@@ -65,7 +65,10 @@ async fn look_up(
         });
         let mut addresses: Vec<_> = if let Ok(found) = addresses {
             let found = found.into_iter();
-            found.map(|it| endpoint.address.found_at(it)).collect()
+            let mut found: Vec<_> = found.map(|it| endpoint.address.found_at(it)).collect();
+            // Servers of names give them in another order each time, which is no news.
+            found.sort();
+            found
         } else {
             let before = known.iter().filter(|it| it.is_of(&endpoint.address));
             before.cloned().collect()

@@ -262,3 +262,34 @@ async fn an_endpoint_that_fails_after_it_has_left_takes_nobodys_place_among_the_
     }
     assert_eq!(state(&upstream, 0), "ejected");
 }
+
+#[tokio::test]
+async fn addresses_that_were_found_stay_when_something_else_changes() {
+    let server = Server::good().await;
+    let url = format!("http://localhost:{}", server.address.port());
+    let upstream = upstream(&[url], |setup| {
+        // The first look-up is at once, the next one not within this test.
+        setup.settings.resolve_every = Some(Duration::from_hours(1));
+    });
+    let found = || {
+        upstream
+            .endpoints()
+            .iter()
+            .all(|it| it.address.ip().is_some())
+    };
+    until("the name was looked up", found).await;
+    let before: Vec<_> = upstream
+        .endpoints()
+        .into_iter()
+        .map(|it| it.address)
+        .collect();
+    let mut settings = upstream.settings();
+    settings.balance = Balance::RoundRobin;
+    upstream.apply(settings).unwrap();
+    let after: Vec<_> = upstream
+        .endpoints()
+        .into_iter()
+        .map(|it| it.address)
+        .collect();
+    assert_eq!(after, before);
+}
