@@ -5,10 +5,11 @@ mod streams;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use wharf_control::{Timestamp, jittered};
 use wharf_pool::{Clock, CloseReason, Command, ConnectionHandle, Phase};
 
@@ -21,6 +22,9 @@ use crate::transport::Wire;
 
 /// How much of `max_age` chance adds or takes.
 const AGE_JITTER: f64 = 0.1;
+
+/// When to look again at a connection that is due and that somebody has.
+const AGAIN: Duration = Duration::from_millis(20);
 
 type Io = TokioIo<Wire>;
 
@@ -124,11 +128,11 @@ impl Driver {
             if reason == CloseReason::MaxAge {
                 self.endpoint.replace().await;
             }
-            // Somebody may have taken it meanwhile.
             if reason != CloseReason::Idle || self.endpoint.retire_idle(self.handle.id()) {
                 return Command::Finish(reason);
             }
-            tokio::task::yield_now().await;
+            // Somebody has taken it meanwhile, and may be long in saying so: a health check is no request.
+            sleep(AGAIN).await;
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
 use wharf_pool::config::Count;
 use wharf_upstream::{
     Balance, CheckKind, EndpointAddress, EndpointSetup, HealthCheckSettings, SendOptions,
@@ -292,4 +293,29 @@ async fn addresses_that_were_found_stay_when_something_else_changes() {
         .map(|it| it.address)
         .collect();
     assert_eq!(after, before);
+}
+
+#[tokio::test]
+async fn a_check_that_takes_longer_than_a_connection_may_be_idle_keeps_nobody_busy() {
+    let silent = Server::raw(|_, mut socket| async move {
+        head(&mut socket).await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let upstream = upstream(&[silent.url("http")], |setup| {
+        let mut checks = HealthCheckSettings::default();
+        checks.interval = Duration::from_millis(250);
+        checks.timeout = Duration::from_secs(30);
+        setup.settings.health_check = Some(checks);
+        setup.settings.pool.protocol.min_idle = None;
+        setup.settings.pool.protocol.idle_timeout = Duration::from_millis(100);
+    });
+    until("it is asked", || upstream.pool().active() > 0).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let busy = || metrics.worker_total_busy_duration(0);
+    let (begun, before) = (Instant::now(), busy());
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (spent, in_all) = (busy().saturating_sub(before), begun.elapsed());
+    assert!(spent * 2 < in_all, "busy for {spent:?} of {in_all:?}");
 }
