@@ -169,11 +169,21 @@ fn prepare(socket: &TcpStream) -> io::Result<()> {
 }
 
 fn refused_or_failed(error: io::Error) -> ConnectError {
-    if error.kind() == io::ErrorKind::ConnectionRefused {
+    if is_our_limit(&error) {
+        ConnectError::Limit
+    } else if error.kind() == io::ErrorKind::ConnectionRefused {
         ConnectError::Refused(Arc::new(error))
     } else {
         ConnectError::Failed(Arc::new(error))
     }
+}
+
+/// Whether it is this process or machine that has no more descriptors or ports: no endpoint is to blame for that, or
+/// all of them would be left alone at once.
+fn is_our_limit(error: &io::Error) -> bool {
+    // ENFILE and EMFILE, the same on every Unix; they have no kind.
+    let descriptors = cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24));
+    descriptors || error.kind() == io::ErrorKind::AddrNotAvailable
 }
 
 /// How often somebody else's idle connection is asked to leave.
@@ -194,6 +204,28 @@ pub(crate) async fn slot(pool: &Pool<UpstreamConnection>) -> Slot<UpstreamConnec
         tokio::select! {
             slot = pool.reserved() => return slot,
             () = sleep(ASK) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn no_endpoint_is_to_blame_where_descriptors_or_ports_are_used_up() {
+        let blames = |error| refused_or_failed(error).is_the_endpoints();
+        for ours in [23, 24] {
+            assert!(!blames(io::Error::from_raw_os_error(ours)), "{ours}");
+        }
+        assert!(!blames(io::ErrorKind::AddrNotAvailable.into()));
+        for theirs in [
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::HostUnreachable,
+            io::ErrorKind::TimedOut,
+        ] {
+            assert!(blames(theirs.into()), "{theirs}");
         }
     }
 }
