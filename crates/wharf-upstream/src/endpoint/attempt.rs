@@ -1,5 +1,6 @@
 //! [`Attempt`]: one connection on its way into being.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -140,7 +141,9 @@ impl Attempt {
         handle.greeted();
         let id = handle.id();
         let took = begun.elapsed();
-        self.endpoint.ledger().arrive(sender, handle, took);
+        let arrived = self.endpoint.ledger().arrive(sender, handle, took);
+        // The sender is dropped here, and not under the lock.
+        arrived.map_err(|_| ConnectError::Failed(Arc::new(ErrorKind::ConnectionReset.into())))?;
         Ok(id)
     }
 

@@ -86,16 +86,21 @@ impl Ledger {
         self.links.freed(id);
     }
 
-    /// A connection is there after so long; it is not free yet.
+    /// A connection is there after so long; it is not free yet. Gives the sender back if the socket was closed
+    /// before: nobody would take the connection out again.
     pub(super) fn arrive(
         &mut self,
         sender: Sender,
         handle: ConnectionHandle<UpstreamConnection>,
         took: Duration,
-    ) {
+    ) -> Result<(), Sender> {
+        if handle.connection().gone.is_cancelled() {
+            return Err(sender);
+        }
         self.connect = (self.connect * 3 + took) / 4;
         self.links.insert(sender, handle);
         self.back_off = BackOff::default();
+        Ok(())
     }
 
     /// Whether there is no connection, and the last attempt has failed.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::CancellationToken;
 use wharf_pool::{ConnId, ConnectionHandle};
 
 use super::Endpoint;
@@ -13,7 +13,7 @@ pub(crate) struct Presence {
     endpoint: Arc<Endpoint>,
     id: ConnId,
     /// Tells those who wait for it, where somebody else owns the bytes.
-    _gone: DropGuard,
+    gone: CancellationToken,
 }
 
 impl Presence {
@@ -25,13 +25,15 @@ impl Presence {
         Self {
             endpoint,
             id: handle.id(),
-            _gone: handle.connection().gone.clone().drop_guard(),
+            gone: handle.connection().gone.clone(),
         }
     }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
+        // Before the ledger hears of it: who enters a connection there looks here, under its lock.
+        self.gone.cancel();
         let left = self.endpoint.ledger().closed(self.id);
         // One that never came into use is its attempt's to tell, or a failure would begin the next attempt.
         if left.is_some() {

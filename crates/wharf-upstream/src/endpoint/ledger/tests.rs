@@ -109,8 +109,9 @@ impl World {
                 .is_pending()
         );
         let id = guard.handle().id();
-        self.ledger
-            .arrive(Sender::Http1(sender), guard.handle(), Duration::ZERO);
+        let sender = Sender::Http1(sender);
+        let arrived = self.ledger.arrive(sender, guard.handle(), Duration::ZERO);
+        assert!(arrived.is_ok());
         self.ledger.enter(id);
         self.open.push(Open {
             id,
@@ -210,4 +211,22 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_before_it_arrived_is_not_kept() {
+    let mut world = World::new();
+    let ends = Endpoints::new(
+        "127.0.0.1:1".parse().unwrap(),
+        "127.0.0.1:2".parse().unwrap(),
+    );
+    let connection = UpstreamConnection::new("http://127.0.0.1:1".parse().unwrap());
+    let guard = world.pool.add(ends, connection).unwrap();
+    let (io, _end) = tokio::io::duplex(64);
+    let (sender, _codec) = http1::handshake(TokioIo::new(io)).await.unwrap();
+    guard.handle().connection().gone.cancel();
+    let sender = Sender::Http1(sender);
+    let arrived = world.ledger.arrive(sender, guard.handle(), Duration::ZERO);
+    assert!(arrived.is_err());
+    assert!(world.ledger.links.sender(guard.handle().id()).is_none());
 }
