@@ -16,6 +16,8 @@ pub struct UpstreamConnection {
     endpoint: EndpointAddress,
     /// Whether its last answer was read to the end while the codec was not ready for another request.
     returning: AtomicBool,
+    /// Whether its bytes are somebody else's after an upgrade.
+    tunnel: AtomicBool,
     /// How many requests at once its endpoint allows, on HTTP/2.
     max_streams: AtomicU32,
     /// How long its endpoint keeps it without a request, in milliseconds; zero if it has not said.
@@ -29,6 +31,7 @@ impl UpstreamConnection {
         Self {
             endpoint,
             returning: AtomicBool::new(false),
+            tunnel: AtomicBool::new(false),
             max_streams: AtomicU32::new(u32::MAX),
             patience: AtomicU64::new(0),
             gone: CancellationToken::new(),
@@ -38,6 +41,15 @@ impl UpstreamConnection {
     /// Where it leads.
     pub const fn endpoint(&self) -> &EndpointAddress {
         &self.endpoint
+    }
+
+    /// From now on its bytes are somebody else's.
+    pub(crate) fn begin_tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_max_streams(&self, most: u32) {

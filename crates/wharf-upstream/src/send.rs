@@ -172,6 +172,7 @@ impl Upstream {
     ) -> Response<ResponseBody> {
         let endpoint = flight.load().endpoint().address.clone();
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            flight.lease().handle.connection().begin_tunnel();
             self.context().spawn(flight.until_gone());
             return answer.map(|incoming| ResponseBody::new(incoming, None, endpoint, patience));
         }

@@ -119,6 +119,11 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let handle = self.io.handle();
+        if handle.connection().is_tunnel() {
+            // Its driver is gone, and a session in which nothing happens would never look.
+            handle.control().register(cx);
+        }
         self.check()?;
         self.project().io.poll_read(cx, buf)
     }

@@ -1,21 +1,24 @@
 //! After a 101 the connection is somebody else's, and counted until he drops it.
 
+use std::time::Duration;
+
 use http::Request;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 use wharf_pool::config::Count;
-use wharf_upstream::{SendBody, SendOptions};
+use wharf_upstream::{SendBody, SendOptions, Upstream};
 
-use crate::servers::{Server, until, upstream};
+use crate::servers::{Server, head, until, upstream};
 
-#[tokio::test]
-async fn a_tunnel_keeps_its_place_until_its_bytes_go() {
+type Tunnel = TokioIo<hyper::upgrade::Upgraded>;
+
+/// A server whose tunnels say what they are told, and an upstream of one connection to it.
+async fn echoing() -> (Server, Upstream) {
     let server = Server::raw(|_, mut socket| async move {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(socket.read_u8().await.unwrap());
-        }
+        head(&mut socket).await;
         let switched =
             b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
         socket.write_all(switched).await.unwrap();
@@ -28,6 +31,10 @@ async fn a_tunnel_keeps_its_place_until_its_bytes_go() {
         pool.min_idle = None;
         pool.max_connections_per_endpoint = Count::new(1).unwrap();
     });
+    (server, upstream)
+}
+
+async fn tunnel(upstream: &Upstream) -> Tunnel {
     let request = Request::get("/echo")
         .header("connection", "upgrade")
         .header("upgrade", "echo");
@@ -37,16 +44,15 @@ async fn a_tunnel_keeps_its_place_until_its_bytes_go() {
     let mut answer = upstream.send(request, &options).await.unwrap();
     assert_eq!(answer.status(), 101);
     let upgraded = hyper::upgrade::on(&mut answer);
-    assert!(
-        answer
-            .into_body()
-            .collect()
-            .await
-            .unwrap()
-            .to_bytes()
-            .is_empty()
-    );
-    let mut tunnel = TokioIo::new(upgraded.await.unwrap());
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(body.is_empty());
+    TokioIo::new(upgraded.await.unwrap())
+}
+
+#[tokio::test]
+async fn a_tunnel_keeps_its_place_until_its_bytes_go() {
+    let (_server, upstream) = echoing().await;
+    let mut tunnel = tunnel(&upstream).await;
     tunnel.write_all(b"hello").await.unwrap();
     let mut echoed = [0; 5];
     tunnel.read_exact(&mut echoed).await.unwrap();
@@ -58,5 +64,19 @@ async fn a_tunnel_keeps_its_place_until_its_bytes_go() {
         upstream.endpoints()[0].in_flight == 0
     })
     .await;
+    until("the connection is closed", || upstream.pool().active() == 0).await;
+}
+
+#[tokio::test]
+async fn a_tunnel_in_which_nothing_happens_hears_that_its_time_is_over() {
+    let (_server, upstream) = echoing().await;
+    let mut tunnel = tunnel(&upstream).await;
+    // A task of its own, which nothing else wakes.
+    let mut idle = JoinSet::new();
+    idle.spawn(async move { tunnel.read_u8().await });
+    assert_eq!(upstream.close(Duration::from_millis(100)).await, 1);
+    let heard = timeout(Duration::from_secs(10), idle.join_next()).await;
+    let read = heard.expect("it heard nothing").unwrap().unwrap();
+    assert!(read.is_err());
     until("the connection is closed", || upstream.pool().active() == 0).await;
 }
