@@ -217,6 +217,16 @@ def test_a_body_that_is_too_large_for_its_route_is_413(serve_gateway, body):
         assert eventually(lambda: len(upstream.asked) == 1)
 
 
+def test_a_body_that_says_it_is_too_large_is_413_before_a_byte_of_it(serve_gateway):
+    with Upstream() as upstream, serve_gateway(upstream, route={"max_body_size": "1KiB"}) as server:
+        with Peer(server.address) as peer:
+            peer.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1025\r\nExpect: 100-continue\r\n\r\n")
+            # Not 100, which would ask for it.
+            got = peer.response()
+            assert got.status == 413 and got.headers["x-wharf-reason"] == "body_too_large"
+        assert upstream.asked == [] and upstream.garbage == []
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("version", ["http1", "http2"])
 def test_256_mib_go_through_in_a_bounded_memory(serve_gateway, version):

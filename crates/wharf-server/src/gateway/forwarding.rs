@@ -116,6 +116,10 @@ impl Forwarding {
             head.headers.insert(TRANSFER_ENCODING, chunked);
         }
         let most = self.forward.settings.max_body_size.map(ByteSize::get);
+        if most.is_some_and(|most| body.size_hint().lower() > most) {
+            // Known before a byte of it came: no client is asked for it, and no connection lost on it.
+            return Err(Reason::BodyTooLarge);
+        }
         let (body, excess) = ClientBody::new(body, most);
         let request = Request::from_parts(head, body.boxed_unsync());
         match self.send(request, options).await {
