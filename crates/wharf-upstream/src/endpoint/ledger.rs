@@ -137,7 +137,7 @@ impl Ledger {
         let waiting = u32::try_from(self.waiters.len()).unwrap_or(u32::MAX);
         let (in_use, waiting) = if let Some(capacity) = self.links.multiplexed() {
             // So many connections as they would fill to three quarters.
-            let each = (capacity * 3 / 4).max(1);
+            let each = (capacity.saturating_mul(3) / 4).max(1);
             let streams = self.links.streams();
             (
                 streams.div_ceil(each).min(self.open),
