@@ -1,11 +1,15 @@
 //! The servers that are compared: how each is started, and stopped. Each answers `GET /hello` with the
 //! same 13 bytes.
 
+mod actix;
 mod axum;
+mod floor;
 mod haproxy;
 mod hyper;
 mod nginx;
+mod node;
 mod running;
+pub(crate) mod version;
 mod wharf;
 
 use std::ffi::OsString;
@@ -32,6 +36,9 @@ pub(crate) trait Peer {
 
     /// The program, by its path or as it is found in `PATH`.
     fn program(&self) -> OsString;
+
+    /// Its version; `None` if it is not installed.
+    fn version(&self) -> Option<String>;
 
     /// How it is started to serve at this address: in the foreground, and as one process.
     fn command(&self, site: &Site, protocol: Protocol, at: SocketAddr) -> Result<Command>;
@@ -67,7 +74,10 @@ pub(crate) fn all(allocator: Allocator, wharf: PathBuf) -> Vec<Box<dyn Peer>> {
         Box::new(hyper::Hyper(allocator)),
         Box::new(wharf::Wharf(wharf)),
         Box::new(axum::Axum(allocator)),
+        Box::new(actix::Actix(allocator)),
         Box::new(nginx::Nginx),
         Box::new(haproxy::HaProxy),
+        Box::new(node::Node),
+        Box::new(floor::Floor(allocator)),
     ]
 }

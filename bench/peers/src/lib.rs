@@ -13,7 +13,7 @@ mod socket;
 mod tls;
 
 pub use arguments::Arguments;
-pub use socket::listen;
+pub use socket::{BACKLOG, listen};
 pub use tls::acceptor;
 
 /// What every peer answers.

@@ -7,7 +7,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 
 /// The backlog that wharf has by default.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: u32 = 4096;
 
 /// Listens as wharf does.
 ///
@@ -19,6 +19,6 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(BACKLOG.cast_signed())?;
     TcpListener::from_std(socket.into())
 }

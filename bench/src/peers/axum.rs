@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::version::locked;
 use super::{Allocator, Peer};
 use crate::protocol::Protocol;
 use crate::site::Site;
@@ -23,6 +24,10 @@ impl Peer for Axum {
 
     fn program(&self) -> OsString {
         self.0.built("axum").into()
+    }
+
+    fn version(&self) -> Option<String> {
+        locked("axum")
     }
 
     fn command(&self, site: &Site, _: Protocol, at: SocketAddr) -> Result<Command> {

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::version::locked;
 use super::{Allocator, Peer};
 use crate::protocol::Protocol;
 use crate::site::Site;
@@ -23,6 +24,10 @@ impl Peer for Hyper {
 
     fn program(&self) -> OsString {
         self.0.built("hyper").into()
+    }
+
+    fn version(&self) -> Option<String> {
+        locked("hyper")
     }
 
     fn command(&self, site: &Site, protocol: Protocol, at: SocketAddr) -> Result<Command> {

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::Peer;
+use super::version::told;
 use crate::protocol::Protocol;
 use crate::site::Site;
 
@@ -23,6 +24,10 @@ impl Peer for Nginx {
 
     fn program(&self) -> OsString {
         "nginx".into()
+    }
+
+    fn version(&self) -> Option<String> {
+        told("nginx", "-v")
     }
 
     fn command(&self, site: &Site, protocol: Protocol, at: SocketAddr) -> Result<Command> {

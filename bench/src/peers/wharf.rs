@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::Peer;
+use super::version::told;
 use crate::protocol::Protocol;
 use crate::site::Site;
 
@@ -24,6 +25,10 @@ impl Peer for Wharf {
 
     fn program(&self) -> OsString {
         self.0.clone().into()
+    }
+
+    fn version(&self) -> Option<String> {
+        told(self.0.to_str()?, "--version")
     }
 
     fn command(&self, site: &Site, protocol: Protocol, at: SocketAddr) -> Result<Command> {

@@ -1,0 +1,39 @@
+//! actix-web, from `peers/src/bin/actix.rs`.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::version::locked;
+use super::{Allocator, Peer};
+use crate::protocol::Protocol;
+use crate::site::Site;
+
+pub(super) struct Actix(pub(super) Allocator);
+
+impl Peer for Actix {
+    fn name(&self) -> &'static str {
+        "actix-web"
+    }
+
+    fn speaks(&self, protocol: Protocol) -> bool {
+        protocol == Protocol::Http1
+    }
+
+    fn program(&self) -> OsString {
+        self.0.built("actix").into()
+    }
+
+    fn version(&self) -> Option<String> {
+        locked("actix-web")
+    }
+
+    fn command(&self, site: &Site, _: Protocol, at: SocketAddr) -> Result<Command> {
+        let mut command = Command::new(self.program());
+        command.arg(at.to_string());
+        command.arg("--workers").arg(site.workers.to_string());
+        Ok(command)
+    }
+}
