@@ -1,6 +1,7 @@
 //! `bench`: wharf beside its peers, on this machine.
 
 mod client;
+mod compare;
 mod idle;
 mod memory;
 mod peers;
@@ -22,10 +23,13 @@ struct Cli {
 enum Question {
     /// How much memory does a connection hold on which nothing happens?
     Idle(idle::Options),
+    /// What does a request cost the processor, and how many a second does one core serve?
+    Compare(compare::Options),
 }
 
 fn main() -> Result<()> {
     match Cli::parse().question {
         Question::Idle(options) => idle::run(&options),
+        Question::Compare(options) => compare::run(&options),
     }
 }
