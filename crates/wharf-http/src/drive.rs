@@ -10,11 +10,11 @@ mod farewell;
 mod goodbye;
 mod http1;
 mod http2;
+mod life;
 mod tunnel;
 mod version;
 mod websocket;
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
@@ -33,6 +33,8 @@ use crate::transport::Transport;
 use crate::waits::limit_of;
 use conversation::{Conversation, End, Judgement, Look};
 use goodbye::Goodbye;
+pub(crate) use life::Life;
+use life::Part;
 use version::{Opened, Spoken, Version};
 
 /// One poll in so many is timed, for the processor share of a pool.
@@ -47,11 +49,7 @@ const REST: Duration = TICK;
 /// # Cancel safety
 ///
 /// Dropped, the connection is cut: its slot is given back with its bytes.
-pub(crate) fn drive<T, S>(
-    io: Tracked<T, HttpConnection>,
-    app: S,
-    shared: Arc<Context>,
-) -> impl Future<Output = ()> + Send
+pub(crate) fn drive<T, S>(io: Tracked<T, HttpConnection>, app: S, shared: Arc<Context>) -> Life
 where
     T: Transport,
     S: App,
@@ -61,21 +59,13 @@ where
         Some(command) => io.handle().begin_close(command.reason()),
         None => {}
     }
-    // On the heap, each part: the task is there from the first byte to the last, and would always be as
-    // large as the largest of them.
-    let opening = Box::pin(version::open(io, Arc::clone(&shared)));
-    async move {
-        let served = match opening.await {
-            Some(Spoken::Plain(opened)) => serve(opened, app, shared),
-            Some(Spoken::Secured(opened)) => serve(opened, app, shared),
-            None => return,
-        };
-        served.await;
-    }
+    Life::new(Part::new(async move {
+        match version::open(io, Arc::clone(&shared)).await? {
+            Spoken::Plain(opened) => Some(serve(opened, app, shared)),
+            Spoken::Secured(opened) => Some(serve(opened, app, shared)),
+        }
+    }))
 }
-
-/// A part of a connection's life.
-type Part = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 fn serve<T, S>(opened: Opened<T>, app: S, shared: Arc<Context>) -> Part
 where
@@ -83,15 +73,8 @@ where
     S: App,
 {
     match opened.version {
-        Version::Http1 => {
-            let requests = Box::pin(http1::serve(opened, app, Arc::clone(&shared)));
-            Box::pin(async move {
-                if let Some(wire) = requests.await {
-                    Box::pin(websocket::serve(wire, &shared)).await;
-                }
-            })
-        }
-        Version::Http2 => Box::pin(http2::serve(opened, app, shared)),
+        Version::Http1 => Part::new(http1::serve(opened, app, shared)),
+        Version::Http2 => Part::new(http2::serve(opened, app, shared)),
     }
 }
 

@@ -28,8 +28,8 @@ pub(crate) struct Entry<C: Connection> {
     pub(crate) traffic: Traffic,
     pub(crate) control: Control,
     pub(crate) user_agent: OnceLock<Box<str>>,
-    /// The first pools that it had requests in, for [`RequestGuard`](crate::RequestGuard).
-    pub(crate) homes: [OnceLock<Pool<C>>; 2],
+    /// The first pool that it had a request in, for [`RequestGuard`](crate::RequestGuard).
+    pub(crate) home: OnceLock<Pool<C>>,
     timer: Timer,
     /// The place of the reason in [`CloseReason::ALL`], from one; zero while none is decided.
     reason: AtomicU8,
@@ -89,7 +89,7 @@ impl<C: Connection> Entry<C> {
             traffic: Traffic::default(),
             control: Control::default(),
             user_agent: OnceLock::new(),
-            homes: [const { OnceLock::new() }; 2],
+            home: OnceLock::new(),
             timer: Timer::default(),
             reason: AtomicU8::new(0),
             membership: Mutex::new(membership),

@@ -21,27 +21,28 @@ pub struct RequestGuard<C: Connection = ()> {
 
 /// The pool that a request counts in, also after its connection has moved.
 ///
-/// By its place in the connection's own record: workers that each took a reference to the pool
-/// itself, for every request, would fight over one counter.
+/// As it stands in the connection's own record: workers that each took a reference to the pool itself,
+/// for every request, would fight over one counter.
 enum Home<C: Connection> {
-    Nth(usize),
-    /// A connection that has been in more pools than it has places for.
+    First,
+    /// A connection that has moved after its first request.
     Other(Pool<C>),
 }
 
 impl<C: Connection> RequestGuard<C> {
     pub(crate) fn begin(entry: Arc<Entry<C>>, pool: &Pool<C>) -> Self {
-        let same = |there: &Pool<C>| Arc::ptr_eq(there.inner(), pool.inner());
-        let nth = entry
-            .homes
-            .iter()
-            .position(|home| same(home.get_or_init(|| pool.clone())));
+        let first = entry.home.get_or_init(|| pool.clone());
+        let home = if Arc::ptr_eq(first.inner(), pool.inner()) {
+            Home::First
+        } else {
+            Home::Other(pool.clone())
+        };
         entry.state.begin(entry.now());
         entry.traffic.requests.fetch_add(1, Ordering::Relaxed);
         pool.inner().hot.mine().begin_request();
         Self {
             entry,
-            home: nth.map_or_else(|| Home::Other(pool.clone()), Home::Nth),
+            home,
             outcome: None,
         }
     }
@@ -54,7 +55,7 @@ impl<C: Connection> RequestGuard<C> {
 
     fn pool(&self) -> Option<&Pool<C>> {
         match &self.home {
-            Home::Nth(nth) => self.entry.homes[*nth].get(),
+            Home::First => self.entry.home.get(),
             Home::Other(pool) => Some(pool),
         }
     }

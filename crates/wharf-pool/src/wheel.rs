@@ -34,22 +34,31 @@ struct State {
     hand: Hand,
 }
 
-/// Whether an entry stands in the wheel.
+/// Whether an entry stands in the wheel: the tick of its slot, or one of two words that no tick is. In
+/// one word, since every connection has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hand {
-    /// It does not.
-    Off,
-    /// In the slot of this tick.
-    At(u64),
+struct Hand(u64);
+
+impl Hand {
+    /// It does not. No tick: the first that can be armed is the one after.
+    const OFF: Self = Self(0);
     /// It was removed, and nobody puts it back.
-    Removed,
+    const REMOVED: Self = Self(u64::MAX);
+
+    /// The tick of the slot that it stands in.
+    const fn armed(self) -> Option<u64> {
+        match self {
+            Self::OFF | Self::REMOVED => None,
+            Self(tick) => Some(tick),
+        }
+    }
 }
 
 impl Default for State {
     fn default() -> Self {
         Self {
             deadline: Timestamp::MAX,
-            hand: Hand::Off,
+            hand: Hand::OFF,
         }
     }
 }
@@ -84,13 +93,14 @@ impl<E: Timed> Wheel<E> {
         if deadline == Timestamp::MAX {
             return;
         }
-        match state.hand {
-            Hand::Off => self.arm(entry, &mut state),
-            Hand::At(armed) if self.tick_for(deadline) < armed => {
+        match state.hand.armed() {
+            None if state.hand == Hand::REMOVED => {}
+            None => self.arm(entry, &mut state),
+            Some(armed) if self.tick_for(deadline) < armed => {
                 self.disarm(entry, &mut state);
                 self.arm(entry, &mut state);
             }
-            Hand::At(_) | Hand::Removed => {}
+            Some(_) => {}
         }
     }
 
@@ -98,7 +108,7 @@ impl<E: Timed> Wheel<E> {
     pub(crate) fn remove(&self, entry: &Arc<E>) {
         let mut state = lock(&entry.timer().state);
         self.disarm(entry, &mut state);
-        state.hand = Hand::Removed;
+        state.hand = Hand::REMOVED;
     }
 
     /// Fires everything that is due at `now`. To be called about once a tick, by one caller.
@@ -116,13 +126,12 @@ impl<E: Timed> Wheel<E> {
         let entries = std::mem::take(&mut *self.slot(tick));
         for entry in entries {
             let mut state = lock(&entry.timer().state);
-            match state.hand {
-                // After a stop, the tick that it was armed for may be a round or more ago.
-                Hand::At(armed) if armed <= tick => {}
-                // Removed, or armed elsewhere, since the slot was emptied.
-                Hand::At(_) | Hand::Off | Hand::Removed => continue,
+            // After a stop, the tick that it was armed for may be a round or more ago. Else it was
+            // removed, or armed elsewhere, since the slot was emptied.
+            if state.hand.armed().is_none_or(|armed| armed > tick) {
+                continue;
             }
-            state.hand = Hand::Off;
+            state.hand = Hand::OFF;
             if state.deadline == Timestamp::MAX {
                 continue;
             }
@@ -147,14 +156,15 @@ impl<E: Timed> Wheel<E> {
                     .index
                     .store(narrow(slot.len()), Ordering::Relaxed);
                 slot.push(Arc::clone(entry));
-                state.hand = Hand::At(tick);
+                state.hand = Hand(tick);
                 return;
             }
         }
     }
 
     fn disarm(&self, entry: &Arc<E>, state: &mut State) {
-        let Hand::At(tick) = std::mem::replace(&mut state.hand, Hand::Off) else {
+        let hand = std::mem::replace(&mut state.hand, Hand::OFF);
+        let Some(tick) = hand.armed() else {
             return;
         };
         let mut slot = self.slot(tick);

@@ -21,9 +21,12 @@ use crate::config::{HTTPS, Route, Target};
 use crate::demo::{self, AppBody};
 use crate::gateway::{Calls, Forwarding};
 
-/// The application of one listener. Cheap to clone.
+/// The application of one listener. Every connection has a copy, in a word.
 #[derive(Clone, Debug)]
-pub(crate) struct App {
+pub(crate) struct App(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
     routes: Routes,
     demo: Router,
     /// gRPC of our own: the demo's, health, reflection.
@@ -56,11 +59,11 @@ impl Routes {
 impl App {
     /// Answers by `routes`; calls that they send nowhere by `services`.
     pub(crate) fn new(routes: Routes, services: Services) -> Self {
-        Self {
+        Self(Arc::new(Parts {
             routes,
             demo: demo::router(),
             services: only(services),
-        }
+        }))
     }
 
     /// gRPC has no routes of its own: a call is for the upstream whose route it matches, else for us.
@@ -76,7 +79,7 @@ impl App {
                     let calls = Calls::new(Arc::clone(forwarding));
                     boxed(only(calls).call(request))
                 }
-                None => boxed(self.services.clone().call(request)),
+                None => boxed(self.0.services.clone().call(request)),
             },
         }
     }
@@ -92,7 +95,7 @@ impl Service<Request<RequestBody>> for App {
     }
 
     fn call(&mut self, request: Request<RequestBody>) -> Answering {
-        let routes = self.routes.0.load();
+        let routes = self.0.routes.0.load();
         let way = routes.iter().find(|way| matches(&way.route, &request));
         if is_call(&request) {
             return Self::call(self, way, request);
@@ -105,7 +108,7 @@ impl Service<Request<RequestBody>> for App {
                 Answering::ready(StatusCode::OK, Bytes::from_static(demo::HELLO))
             }
             Some((Target::Demo, _)) => Answering::Routed {
-                answer: self.demo.call(request),
+                answer: self.0.demo.clone().call(request),
             },
             Some((Target::Respond { status, body }, _)) => {
                 Answering::ready(*status, Bytes::from(body.clone()))

@@ -16,7 +16,7 @@ use super::conversation::{
     Answer, Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing,
 };
 use super::version::Opened;
-use super::{Driver, Fuse, REST, farewell, tunnel};
+use super::{Driver, Fuse, Part, REST, farewell, tunnel, websocket};
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
@@ -33,7 +33,7 @@ pub(super) fn serve<T, S>(
     opened: Opened<T>,
     app: S,
     shared: Arc<Context>,
-) -> impl Future<Output = Option<SharedWire<T>>> + Send
+) -> impl Future<Output = Option<Part>> + Send
 where
     T: Transport,
     S: App,
@@ -52,16 +52,16 @@ where
     // Only what is needed until the end is in the future, and its end is on the heap: an idle connection
     // holds it.
     async move {
-        let handle = &link.handle;
-        let fuse = Fuse(handle);
+        let fuse = Fuse(&link.handle);
         let end = converse(&wire, &link, app).await;
         drop(fuse);
         if end.last == LastWord::Upgraded && wire.lock().session().is_some() {
-            return Some(wire);
+            let shared = Arc::clone(&link.shared);
+            return Some(Part::new(websocket::serve(wire, shared)));
         } else if end.last == LastWord::Upgraded {
-            Box::pin(tunnel::outlive(wire, handle)).await;
+            Box::pin(tunnel::outlive(wire, &link.handle)).await;
         } else {
-            Box::pin(farewell::say(wire, handle, end)).await;
+            Box::pin(farewell::say(wire, &link.handle, end)).await;
         }
         None
     }

@@ -19,7 +19,7 @@ use wharf_pool::{
 
 use super::conversation::{Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing};
 use super::version::Opened;
-use super::{Driver, Fuse, farewell};
+use super::{Driver, Fuse, Part, farewell};
 use crate::app::App;
 use crate::connection::HttpConnection;
 use crate::context::Context;
@@ -45,7 +45,7 @@ pub(super) fn serve<T, S>(
     opened: Opened<T>,
     app: S,
     shared: Arc<Context>,
-) -> impl Future<Output = ()> + Send
+) -> impl Future<Output = Option<Part>> + Send
 where
     T: Transport,
     S: App,
@@ -77,27 +77,27 @@ where
         first: First::Awaited,
         most: http2.max_concurrent_streams.get(),
         wire,
-        ping: None,
-        pinged: None,
+        asking: None,
         strikes: Strikes::default(),
         greeted: None,
         leaving: None,
         unsaid: false,
         window: Window::default(),
+        way: Way::Free,
     };
     // Made before, so that it is in the future once, and the end of it on the heap: an idle connection
     // holds it.
     async move {
-        let handle = &link.handle;
-        let fuse = Fuse(handle);
+        let fuse = Fuse(&link.handle);
         let end = {
-            let mut driver = Driver::new(handle, &link.shared);
+            let mut driver = Driver::new(&link.handle, &link.shared);
             poll_fn(|cx| driver.poll(cx, &mut talk)).await
         };
         let (wire, streams) = (talk.wire.clone(), Arc::clone(&talk.call.streams));
         drop(talk);
         drop(fuse);
-        Box::pin(part(wire, streams, handle, end)).await;
+        Box::pin(part(wire, streams, &link.handle, end)).await;
+        None
     }
 }
 
@@ -130,15 +130,21 @@ enum First {
     Come,
 }
 
+/// What the way to the peer has done to the streams since they were last looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Free,
+    HeldThemUp,
+}
+
 /// One HTTP/2 connection.
 struct Talk<T: Transport, S> {
     wire: Io<T>,
     /// The most streams that may be in flight.
     most: u32,
     codec: Codec<T>,
-    ping: Option<PingPong>,
-    /// Since when a PING is unanswered.
-    pinged: Option<Timestamp>,
+    /// On the heap: most connections are never asked.
+    asking: Option<Box<Asking>>,
     /// What the streams share.
     call: Call<S>,
     first: First,
@@ -146,10 +152,18 @@ struct Talk<T: Transport, S> {
     /// Since when the peer has agreed to speak.
     greeted: Option<Timestamp>,
     window: Window,
+    way: Way,
     /// Whether the peer is to be told GOAWAY once it has greeted.
     unsaid: bool,
     /// Why the peer was told GOAWAY with an error, and when.
     leaving: Option<Box<(CloseReason, Timestamp)>>,
+}
+
+/// Asking the peer whether it is there.
+struct Asking {
+    ping: PingPong,
+    /// Since when that is unanswered.
+    since: Option<Timestamp>,
 }
 
 impl<T: Transport, S: App> Talk<T, S> {
@@ -240,10 +254,10 @@ impl<T: Transport, S: App> Talk<T, S> {
 
     /// Asks the peer whether it is there, and hears its answer.
     fn poll_ping(&mut self, cx: &mut TaskContext<'_>) {
-        if let Some(ping) = &mut self.ping
-            && let Poll::Ready(Ok(_)) = ping.poll_pong(cx)
+        if let Some(asking) = &mut self.asking
+            && let Poll::Ready(Ok(_)) = asking.ping.poll_pong(cx)
         {
-            self.pinged = None;
+            asking.since = None;
         }
     }
 
@@ -355,10 +369,13 @@ impl<T: Transport, S: App> Talk<T, S> {
         };
         let ping = wire.settings.ping;
         // Any sign of life answers.
-        let pinged = self.pinged.filter(|since| wire.heard <= *since);
+        let pinged = self.asking.as_ref().and_then(|asking| asking.since);
+        let pinged = pinged.filter(|since| wire.heard <= *since);
         let sign = ping
             .interval
-            .filter(|_| pinged.is_none() && self.greeted.is_some());
+            .filter(|_| pinged.is_none() && self.greeted.is_some())
+            // Before that there is nobody to send it.
+            .filter(|_| matches!(self.codec, Codec::Serving(_)));
         earliest([
             opening,
             Deadline::new(Wait::Head, head, Some(limits.headers)),
@@ -445,8 +462,10 @@ impl<T: Transport, S: App> Conversation for Talk<T, S> {
             }
         }
         let streams = self.call.streams.len();
-        self.window
-            .look(&wire.meter, streams, &wire.sending, look.now);
+        let shut = self.window.look(&wire.meter, streams, look.now);
+        if shut || wire.sending.is_blocked() {
+            self.way = Way::HeldThemUp;
+        }
         // The last bytes of an answer may still be on their way: into the socket, or, which matters
         // before we leave, out of it.
         let leaving = self.handle().command().is_some();
@@ -480,7 +499,7 @@ impl<T: Transport, S: App> Conversation for Talk<T, S> {
             Wait::NextRequest => Judgement::Finish(CloseReason::Idle),
             Wait::Response => {
                 let mut timeouts = self.wire.lock().settings.timeouts;
-                let held = self.window.has_held_up();
+                let held = std::mem::replace(&mut self.way, Way::Free) == Way::HeldThemUp;
                 let rehearsed = self.call.streams.look(&mut timeouts, held, now);
                 if !rehearsed.is_empty() {
                     Arc::make_mut(&mut self.wire.lock().settings).timeouts = timeouts;
@@ -492,16 +511,16 @@ impl<T: Transport, S: App> Conversation for Talk<T, S> {
             }
             Wait::Sign => {
                 if let Codec::Serving(connection) = &mut self.codec
-                    && self.ping.is_none()
+                    && self.asking.is_none()
                 {
-                    // Most connections are never asked.
-                    self.ping = connection.ping_pong();
+                    let ping = connection.ping_pong();
+                    self.asking = ping.map(|ping| Box::new(Asking { ping, since: None }));
                 }
-                if let Some(ping) = &mut self.ping {
+                if let Some(asking) = &mut self.asking {
                     // One that is on its way already asks the same.
-                    ping.send_ping(Ping::opaque()).ok();
+                    asking.ping.send_ping(Ping::opaque()).ok();
+                    asking.since = Some(now);
                 }
-                self.pinged = Some(now);
                 Judgement::PollAgain
             }
             Wait::Pong => Judgement::End(End::cut(CloseReason::PingTimeout)),

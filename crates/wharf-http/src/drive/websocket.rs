@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use wharf_pool::config::Limit;
 use wharf_pool::{CloseReason, Command, ConnectionHandle, Pool};
 
 use super::conversation::{Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing};
-use super::{Driver, Fuse};
+use super::{Driver, Fuse, Part};
 use crate::connection::HttpConnection;
 use crate::context::Context;
 use crate::http1::SharedWire;
@@ -23,18 +24,16 @@ use crate::websocket::{Ended, PATIENCE};
 use crate::wire::Wire as _;
 
 /// Serves a session to its end. Its handler has the bytes; we have a say in them.
-pub(super) async fn serve<T: Transport>(wire: SharedWire<T>, shared: &Context) {
-    let Some(pool) = shared.pools.of(Protocol::WebSocket) else {
-        return;
-    };
+pub(super) async fn serve<T: Transport>(wire: SharedWire<T>, shared: Arc<Context>) -> Option<Part> {
+    let pool = shared.pools.of(Protocol::WebSocket)?;
     let handle = wire.lock().io().handle().clone();
     let fuse = Fuse(&handle);
     let end = {
-        let mut driver = Driver::new(&handle, shared);
+        let mut driver = Driver::new(&handle, &shared);
         let mut talk = Talk {
             wire: &wire,
             handle: &handle,
-            shared,
+            shared: &shared,
             pool,
         };
         poll_fn(|cx| driver.poll(cx, &mut talk)).await
@@ -44,6 +43,7 @@ pub(super) async fn serve<T: Transport>(wire: SharedWire<T>, shared: &Context) {
     handle.closing();
     // On the heap: only the end needs it.
     Box::pin(part(&wire, end.last)).await;
+    None
 }
 
 /// Takes the bytes away from the handler and closes, our direction first.

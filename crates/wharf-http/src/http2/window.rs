@@ -14,14 +14,11 @@ pub(crate) struct Window {
     sent: u64,
     /// Since when there has been room.
     open_since: Option<Timestamp>,
-    /// Whether it took nothing at some time since somebody asked.
-    was_shut: bool,
 }
 
 impl Window {
-    /// Looks at what has gone, on behalf of so many streams and past a socket that perhaps takes
-    /// nothing.
-    pub(crate) fn look(&mut self, meter: &Meter, streams: usize, socket: &Sending, now: Timestamp) {
+    /// Looks at what has gone, on behalf of so many streams. Whether it takes nothing.
+    pub(crate) fn look(&mut self, meter: &Meter, streams: usize, now: Timestamp) -> bool {
         let sent = meter.tally().data_sent;
         self.room.taken(sent - self.sent, now);
         self.sent = sent;
@@ -32,12 +29,7 @@ impl Window {
             // Not at once: the streams are woken by the room, and fill it a moment later.
             self.room.unblocked(now);
         }
-        self.was_shut |= socket.is_blocked() || self.room.is_blocked();
-    }
-
-    /// Whether the streams were held up since this was asked last.
-    pub(crate) fn has_held_up(&mut self) -> bool {
-        std::mem::take(&mut self.was_shut)
+        self.room.is_blocked()
     }
 
     /// When the peer has kept the window shut, or opened it too slowly, for too long.

@@ -26,8 +26,6 @@ pub(crate) struct Wire<T> {
     /// Received before the codec was there.
     early: Option<Box<Cursor<Vec<u8>>>>,
     pub(crate) sending: Sending,
-    /// How many bytes the peer had taken when it was last looked at, while it takes none.
-    taken: Option<u64>,
     /// How many bytes have gone since the transport last took none.
     passed: u64,
     /// When the last bytes came.
@@ -53,7 +51,6 @@ impl<T: Transport> Wire<T> {
             settings,
             early: None,
             sending: Sending::default(),
-            taken: None,
             passed: 0,
             heard,
             abuse: None,
@@ -91,9 +88,7 @@ impl<T: Transport> Wire<T> {
     /// Looks how much the peer has taken since the last look, if the transport can say.
     pub(crate) fn look_at_peer(&mut self) {
         if let Some(taken) = taken_by_peer(&self.io) {
-            let before = self.taken.replace(taken).unwrap_or(taken);
-            let bytes = taken.saturating_sub(before);
-            self.sending.taken(bytes, self.now());
+            self.sending.looked(taken, self.now());
         }
     }
 
@@ -111,10 +106,11 @@ impl<T: Transport> Wire<T> {
                     return;
                 }
                 let (now, passed) = (self.now(), std::mem::take(&mut self.passed));
-                self.sending.blocked(now);
-                self.taken = taken_by_peer(&self.io);
-                if self.taken.is_none() {
+                if let Some(taken) = taken_by_peer(&self.io) {
+                    self.sending.blocked_after(taken, now);
+                } else {
                     // A transport that cannot say is believed for what it took itself.
+                    self.sending.blocked(now);
                     self.sending.taken(passed, now);
                 }
             }

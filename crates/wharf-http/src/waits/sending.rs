@@ -23,6 +23,8 @@ struct Blocked {
     since: Option<Timestamp>,
     /// When it did so for the first time during this answer.
     first: Option<Timestamp>,
+    /// How many bytes it had taken when it was last looked at.
+    taken: Option<u64>,
     rate: RateMeter,
 }
 
@@ -64,6 +66,7 @@ impl Sending {
             since: Some(since),
             first,
             rate,
+            ..
         }) = self.wait.as_deref_mut()
         else {
             return;
@@ -78,6 +81,22 @@ impl Sending {
             rate.delivered(bytes, now);
         }
         rate.waiting(now);
+    }
+
+    /// The peer takes nothing more, and has taken so many bytes in all.
+    pub(crate) fn blocked_after(&mut self, taken: u64, now: Timestamp) {
+        self.blocked(now);
+        if let Some(wait) = &mut self.wait {
+            wait.taken = Some(taken);
+        }
+    }
+
+    /// The peer has taken so many bytes in all: those since the last look, if there was one, were
+    /// waiting for it.
+    pub(crate) fn looked(&mut self, taken: u64, now: Timestamp) {
+        let wait = self.wait.as_mut();
+        let before = wait.and_then(|wait| wait.taken.replace(taken));
+        self.taken(taken.saturating_sub(before.unwrap_or(taken)), now);
     }
 
     /// Something else has kept the peer from taking: its wait begins again.
