@@ -1,22 +1,24 @@
 //! The question: what do the slot, the meter, the deadlines and the metrics add to one request?
 //!
-//! The same service on the same bytes in memory, once by hyper alone and once through wharf's driver, in
-//! HTTP/1 and in HTTP/2. `cargo bench -p wharf-http` counts instructions with valgrind if it is there (the
-//! measure without noise), and times a million requests of each, interleaved.
+//! The same service on the same bytes in memory: by hyper alone, by hyper with its timer for heads, through
+//! wharf's driver; and one router, by `axum::serve` and through wharf's driver. In HTTP/1 and in HTTP/2.
+//! `cargo bench -p wharf-http` counts instructions with valgrind if it is there (the measure without noise),
+//! and times 700,000 requests of each, interleaved.
 
 #![expect(clippy::print_stdout, reason = "it is a program")]
 
 use std::convert::Infallible;
 use std::process::Command;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::time::Instant;
 use wharf_http::pool::{Endpoints, PoolName, Registry, ScopeLimits};
-use wharf_http::{Protocol, serve_io};
+use wharf_http::{App, Protocol, serve_io};
 
 /// Runs of each kind, interleaved.
 const ROUNDS: usize = 7;
@@ -39,36 +41,40 @@ type Kind<'a> = (&'a str, &'a str);
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let at = |index: usize| arguments.get(index).map(String::as_str);
-    if let (Some(server @ ("hyper" | "wharf")), Some(version)) = (at(1), at(2)) {
+    if let (Some(server), Some(version)) = (at(1), at(2)) {
         let count = at(3).and_then(|n| n.parse().ok()).unwrap_or(1);
         run((server, version), count);
     } else {
-        compare(&arguments[0], "http1");
-        compare(&arguments[0], "http2");
+        let program = &arguments[0];
+        compare(program, "http1", &["hyper", "hyper-timer", "wharf"]);
+        compare(program, "http1", &["axum", "wharf-axum"]);
+        compare(program, "http2", &["hyper", "wharf"]);
     }
 }
 
-/// Instructions by valgrind, then time, of both.
-fn compare(program: &str, version: &str) {
-    let kinds = ["hyper", "wharf"].map(|server| (server, version));
-    match kinds.map(|kind| instructions(program, kind)) {
-        [Some(hyper), Some(wharf)] => {
-            let ratio = wharf / hyper;
-            println!(
-                "{version}, instructions per request: hyper {hyper:.0}, wharf {wharf:.0}, {ratio:.3} x"
-            );
+/// Instructions by valgrind, then time, of each server.
+fn compare(program: &str, version: &str, servers: &[&str]) {
+    let counted: Option<Vec<f64>> = servers
+        .iter()
+        .map(|server| instructions(program, (server, version)))
+        .collect();
+    if let Some(counted) = counted {
+        for (server, count) in servers.iter().zip(&counted) {
+            let ratio = count / counted[0];
+            println!("{version}, instructions per request: {server} {count:.0}, {ratio:.3} x");
         }
-        _ => println!("{version}, instructions: valgrind is not there, skipped"),
+    } else {
+        println!("{version}, instructions: valgrind is not there, skipped");
     }
-    let mut times = [Vec::new(), Vec::new()];
+    let mut times = vec![Vec::new(); servers.len()];
     for _ in 0..ROUNDS {
-        for (kind, times) in kinds.into_iter().zip(&mut times) {
+        for (server, times) in servers.iter().zip(&mut times) {
             let begun = Instant::now();
-            run(kind, 100_000);
+            run((server, version), 100_000);
             times.push(begun.elapsed().as_nanos() / 100_000);
         }
     }
-    for ((server, _), mut times) in kinds.into_iter().zip(times) {
+    for (server, mut times) in servers.iter().zip(times) {
         times.sort_unstable();
         let (least, median, most) = (times[0], times[ROUNDS / 2], times[ROUNDS - 1]);
         println!("{version}, ns per request: {server} {median} ({least} to {most})");
@@ -100,9 +106,14 @@ fn run(kind: Kind<'_>, requests: u32) {
     local.block_on(&runtime, async {
         let (mut peer, ours) = duplex(64 * 1024);
         match kind {
-            ("hyper", "http1") => {
-                let connection = hyper::server::conn::http1::Builder::new()
-                    .header_read_timeout(None)
+            (server @ ("hyper" | "hyper-timer"), "http1") => {
+                let mut builder = hyper::server::conn::http1::Builder::new();
+                builder.header_read_timeout(None);
+                if server == "hyper-timer" {
+                    builder.timer(TokioTimer::new());
+                    builder.header_read_timeout(Duration::from_secs(30));
+                }
+                let connection = builder
                     .serve_connection(TokioIo::new(ours), hyper::service::service_fn(hello))
                     .with_upgrades();
                 tokio::task::spawn_local(async move { connection.await.ok() });
@@ -112,8 +123,13 @@ fn run(kind: Kind<'_>, requests: u32) {
                     .serve_connection(TokioIo::new(ours), hyper::service::service_fn(hello));
                 tokio::task::spawn_local(async move { connection.await.ok() });
             }
-            (_, "http1") => by_wharf(ours, Protocol::Http),
-            _ => by_wharf(ours, Protocol::Http2),
+            ("axum", _) => {
+                let served = axum::serve(Once(Some(ours)), router());
+                tokio::task::spawn_local(async move { served.await.ok() });
+            }
+            ("wharf-axum", _) => by_wharf(ours, Protocol::Http, router()),
+            (_, "http1") => by_wharf(ours, Protocol::Http, tower::service_fn(hello)),
+            _ => by_wharf(ours, Protocol::Http2, tower::service_fn(hello)),
         }
         if kind.1 == "http1" {
             ask(&mut peer, requests).await;
@@ -123,7 +139,7 @@ fn run(kind: Kind<'_>, requests: u32) {
     });
 }
 
-fn by_wharf(io: DuplexStream, protocol: Protocol) {
+fn by_wharf<S: App>(io: DuplexStream, protocol: Protocol, service: S) {
     let registry = Registry::new(ScopeLimits::default());
     let listener = "bench".parse().expect("a name");
     let name = PoolName::new(&listener, protocol.as_str()).expect("a name");
@@ -131,9 +147,31 @@ fn by_wharf(io: DuplexStream, protocol: Protocol) {
     let pool = pool.expect("a pool");
     let address = "192.0.2.1:1000".parse().expect("an address");
     let slot = pool.reserve().expect("a slot");
-    let service = tower::service_fn(hello);
     let served = serve_io(io, slot, Endpoints::new(address, address), service, &pool);
     tokio::task::spawn_local(served.expect("let in"));
+}
+
+fn router() -> axum::Router {
+    axum::Router::new().route("/hello", axum::routing::get(|| async { "Hello, World!" }))
+}
+
+/// A listener that accepts one connection.
+struct Once(Option<DuplexStream>);
+
+impl axum::serve::Listener for Once {
+    type Io = DuplexStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (DuplexStream, ()) {
+        match self.0.take() {
+            Some(io) => (io, ()),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 async fn ask(peer: &mut DuplexStream, requests: u32) {

@@ -1,7 +1,7 @@
 //! The record of one live connection.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub(crate) struct Entry<C: Connection> {
     timer: Timer,
     /// The place of the reason in [`CloseReason::ALL`], from one; zero while none is decided.
     reason: AtomicU8,
+    /// Whether its membership has the peer that a proxy announced: every request asks for its peer.
+    is_announced: AtomicBool,
     membership: Mutex<Membership<C>>,
 }
 
@@ -92,6 +94,7 @@ impl<C: Connection> Entry<C> {
             home: OnceLock::new(),
             timer: Timer::default(),
             reason: AtomicU8::new(0),
+            is_announced: AtomicBool::new(false),
             membership: Mutex::new(membership),
         }
     }
@@ -109,7 +112,17 @@ impl<C: Connection> Entry<C> {
 
     /// The other end: the one that a trusted proxy announced, else the socket's.
     pub(crate) fn peer(&self) -> SocketAddr {
-        self.peer_of(&self.membership())
+        if self.is_announced.load(Ordering::Acquire) {
+            self.peer_of(&self.membership())
+        } else {
+            self.endpoints.peer.0
+        }
+    }
+
+    /// A trusted proxy has said who the peer is.
+    pub(crate) fn announce(&self, membership: &mut Membership<C>, peer: SocketAddr) {
+        membership.announced = Some(Box::new(peer));
+        self.is_announced.store(true, Ordering::Release);
     }
 
     fn peer_of(&self, membership: &Membership<C>) -> SocketAddr {

@@ -275,7 +275,7 @@ impl<C: Connection> ConnectionHandle<C> {
     pub fn announce(&self, peer: SocketAddr) -> Result<(), RejectReason> {
         let now = self.entry.now();
         let mut membership = self.entry.membership();
-        membership.announced = Some(Box::new(peer));
+        self.entry.announce(&mut membership, peer);
         if membership.slot.held == Held::Ended {
             return Ok(());
         }

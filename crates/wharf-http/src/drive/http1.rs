@@ -193,16 +193,14 @@ where
         }
         let violation = wire.refused();
         let exchange = &wire.exchange;
-        let standing = match exchange.idle_since() {
+        let idle = exchange.idle_since();
+        let standing = match idle {
             Some(since) => Standing::Idle(since),
             None if exchange.is_silent() => Standing::Silent,
             None => Standing::Busy,
         };
-        let rest = if self.parks && wire.is_parkable() {
-            Deadline::new(Wait::Rest, exchange.idle_since(), Some(REST))
-        } else {
-            None
-        };
+        let rest = idle.filter(|_| self.parks && wire.is_parkable());
+        let rest = Deadline::new(Wait::Rest, rest, Some(REST));
         Facts {
             demand: violation.map(|violation| Judgement::End(on_violation(violation, &wire))),
             blocked: exchange.is_writing(),

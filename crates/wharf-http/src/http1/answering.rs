@@ -35,30 +35,35 @@ impl<T: Transport> Answering<T> {
         &self.wire
     }
 
-    /// Why the answer is the last of its connection, if it is.
-    pub(crate) fn farewell(&self, last: bool) -> Option<CloseReason> {
-        if self.is_expired() {
-            return Some(CloseReason::RequestTimeout);
-        }
-        self.flight.link().farewell(last)
-    }
-
     /// Whether the handler's time is over.
     pub(crate) fn is_expired(&self) -> bool {
         self.wire.lock().exchange.is_expired()
     }
 
-    /// The head of the answer is there.
-    pub(crate) fn responded(&mut self, status: StatusCode, upgrade: bool) {
+    /// The head of the answer is there; `last` is whether `max_requests` makes it the last. Returns why it
+    /// is the last of its connection, if it is.
+    pub(crate) fn responded(&mut self, status: StatusCode, last: bool) -> Option<CloseReason> {
         self.flight.responded(status);
+        let upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
         let guard = upgrade.then(|| self.flight.take_guard()).flatten();
         let upgraded = guard.map(|guard| Upgraded {
             guard,
             outcome: Outcome::of_status(status.as_u16()),
             took: self.flight.elapsed(),
         });
-        let reader = self.wire.lock().answer_begins(upgraded);
+        let farewell = self.flight.link().farewell(last);
+        let (farewell, reader) = {
+            let mut wire = self.wire.lock();
+            let expired = wire.exchange.is_expired();
+            let farewell = expired.then_some(CloseReason::RequestTimeout).or(farewell);
+            let farewell = farewell.filter(|_| !upgrade);
+            if let Some(reason) = farewell {
+                wire.fate.said_close.get_or_insert(reason);
+            }
+            (farewell, wire.answer_begins(upgraded))
+        };
         reader.into_iter().for_each(Waker::wake);
+        farewell
     }
 
     /// The head of the answer is there, and opens a WebSocket session: with it the connection moves,

@@ -166,6 +166,11 @@ impl Exchange {
 
     /// What is waited for that is over first.
     pub(crate) fn deadline(&self, limits: &Timeouts) -> Option<Deadline> {
+        // Between two requests nothing else is waited for: that is how nearly every look finds it.
+        if self.heads > 0 && self.is_idle() && !self.in_body() {
+            let since = Some(self.idle_since);
+            return Deadline::new(Wait::NextRequest, since, Some(limits.keep_alive));
+        }
         let first = (self.heads == 0).then_some(self.opened);
         let idle = self.idle_since().filter(|_| self.heads > 0);
         // Behind a request in hand a head may take its time: its judgement would be read as the

@@ -8,6 +8,7 @@ use super::fields::{Fields, RequestLine};
 use super::head::{BodyFraming, Head, HeadLimits, Method, Version};
 use super::host::{self, Absolute};
 use super::octets::{PATH, QUERY, TOKEN, find_control, find_other, trim};
+use super::plain_head;
 use super::violation::Violation;
 
 /// How far a head has been looked at.
@@ -62,6 +63,11 @@ impl HeadScan {
 
     /// Looks at the bytes that it has not seen; `bytes` begins at the head every time.
     pub(super) fn scan(&mut self, limits: &HeadLimits, bytes: &[u8]) -> Result<Scanned, Violation> {
+        if self.is_untouched()
+            && let Some((head, length)) = plain_head::read(limits, bytes)
+        {
+            return Ok(Scanned::Complete(head, length));
+        }
         let visible = &bytes[..bytes.len().min(limits.max_header_size)];
         while self.seen < visible.len() {
             let step = match self.element {
@@ -308,7 +314,7 @@ enum Run {
 const LONGEST_METHOD: usize = 32;
 
 /// hyper panics in debug builds over a name of 64 KiB; nobody needs one of 1 KiB.
-const LONGEST_NAME: usize = 1024;
+pub(super) const LONGEST_NAME: usize = 1024;
 
 /// `bytes[at]` is a control character: the index after its CRLF, or `None` if LF may still come.
 fn line_end(bytes: &[u8], at: usize) -> Result<Option<usize>, Violation> {

@@ -9,20 +9,33 @@ use super::octets::{HOST, find_other};
 /// Stricter than the grammar: no percent-encoding (nobody resolves it the same way) and no comma (two
 /// Host lines that somebody has joined). User information is not part of Host, so `@` is refused.
 pub(super) fn is_valid(authority: &[u8]) -> bool {
-    let (host, port) = split(authority);
-    let host_is_valid = match host {
-        [b'[', address @ .., b']'] => {
-            str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok())
+    if let [b'[', ..] = authority {
+        let (host, port) = split(authority);
+        let [b'[', address @ .., b']'] = host else {
+            return false;
+        };
+        let address = str::from_utf8(address).ok();
+        return address.is_some_and(|it| it.parse::<Ipv6Addr>().is_ok()) && is_port(port);
+    }
+    match find_other(HOST, authority) {
+        None => !authority.is_empty(),
+        Some(end) => end > 0 && authority[end] == b':' && is_port(&authority[end + 1..]),
+    }
+}
+
+/// Whether `port` is a number that a port can have, or is left out after its colon.
+fn is_port(port: &[u8]) -> bool {
+    if port.len() > 5 {
+        return false;
+    }
+    let mut number = 0;
+    for &byte in port {
+        if !byte.is_ascii_digit() {
+            return false;
         }
-        name => !name.is_empty() && find_other(HOST, name).is_none(),
-    };
-    let port_is_valid = port.len() <= 5
-        && port.iter().all(u8::is_ascii_digit)
-        && port
-            .iter()
-            .fold(0, |port, digit| port * 10 + u32::from(digit - b'0'))
-            <= 0xffff;
-    host_is_valid && port_is_valid
+        number = number * 10 + u32::from(byte - b'0');
+    }
+    number <= 0xffff
 }
 
 /// An absolute target: its authority, and the port that its scheme implies.
@@ -34,6 +47,9 @@ pub(super) struct Absolute<'a> {
 impl<'a> Absolute<'a> {
     /// Takes `target` apart if it begins with `http://` or `https://` (RFC 9112 3.2.2).
     pub(super) fn parse(target: &'a [u8]) -> Option<Self> {
+        if let [b'/', ..] = target {
+            return None;
+        }
         let (rest, default_port) = if let Some(rest) = strip_scheme(target, b"http://") {
             (rest, &b"80"[..])
         } else {

@@ -10,6 +10,7 @@ mod chunked;
 mod exchange;
 mod fate;
 mod fields;
+mod handling;
 mod head;
 mod head_scan;
 mod host;
@@ -18,6 +19,7 @@ mod meter;
 mod octets;
 #[cfg(test)]
 mod oracle;
+mod plain_head;
 mod service;
 mod settings;
 mod violation;

@@ -21,6 +21,7 @@ pub(super) const fn is(class: u8, byte: u8) -> bool {
 }
 
 /// The index of the first byte that is not of `class`.
+#[inline]
 pub(super) fn find_other(class: u8, bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|&byte| !is(class, byte))
 }
@@ -30,11 +31,13 @@ pub(super) fn find_other(class: u8, bytes: &[u8]) -> Option<usize> {
 pub(super) fn find_control(bytes: &[u8]) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
-        // Everything under 0x20 is looked at one by one, since HTAB may be among it.
-        if has_control(u64::from_le_bytes(*word))
-            && let Some(at) = word.iter().position(|&byte| is_control(byte))
-        {
-            return Some(index * 8 + at);
+        let Some(first) = first_control(u64::from_le_bytes(*word)) else {
+            continue;
+        };
+        // HTAB may stand before another, or before none.
+        let rest = &word[first..];
+        if let Some(at) = rest.iter().position(|&byte| is_control(byte)) {
+            return Some(index * 8 + first + at);
         }
     }
     rest.iter()
@@ -63,15 +66,18 @@ const fn is_control(byte: u8) -> bool {
     (byte < 0x20 && byte != b'\t') || byte == 0x7f
 }
 
-/// Whether one of the eight bytes is under 0x20 or is 0x7f ("Bit Twiddling Hacks": `hasless`,
-/// `haszero`; exact as a whole, which is all that is asked here).
-const fn has_control(word: u64) -> bool {
+/// The index of the first of eight bytes that is under 0x20 or is 0x7f ("Bit Twiddling Hacks": `hasless`,
+/// `haszero`; exact for the first, since what they borrow goes upwards).
+const fn first_control(word: u64) -> Option<usize> {
     const ONES: u64 = u64::MAX / 0xff;
     const HIGH: u64 = ONES * 0x80;
     let under_space = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
     let flipped = word ^ (ONES * 0x7f);
     let delete = flipped.wrapping_sub(ONES) & !flipped & HIGH;
-    under_space | delete != 0
+    match under_space | delete {
+        0 => None,
+        found => Some(found.trailing_zeros() as usize / 8),
+    }
 }
 
 static CLASSES: [u8; 256] = classes();

@@ -15,14 +15,14 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use tower::util::Oneshot;
+use wharf_pool::DryRunReason;
 use wharf_pool::config::Limit;
-use wharf_pool::{CloseReason, DryRunReason};
 
 use super::answering::Answering;
 use super::body::ResponseBody;
+use super::handling::Handling;
 use super::{Lent, SharedWire};
-use crate::app::{App, BoxError};
+use crate::app::App;
 use crate::body::RequestBody;
 use crate::flight::{Flight, Link};
 use crate::info::Connected;
@@ -95,7 +95,9 @@ where
             }
         }
         let request = request.map(RequestBody::http1);
-        match catch_unwind(AssertUnwindSafe(|| Oneshot::new(self.app.clone(), request))) {
+        match catch_unwind(AssertUnwindSafe(|| {
+            Handling::begin(self.app.clone(), request)
+        })) {
             Ok(handler) => answer.handler = Some(handler),
             Err(panic) => report_panic(handle, &*panic),
         }
@@ -107,7 +109,7 @@ pin_project! {
     /// The answer to one request, as it is being made.
     pub(crate) struct Answer<T: Transport, S: App> {
         #[pin]
-        handler: Option<Oneshot<S, Request<RequestBody>>>,
+        handler: Option<Handling<S>>,
         // Taken when the head is there; from then on the body has it.
         flight: Option<Answering<T>>,
         last: bool,
@@ -135,7 +137,6 @@ where
         let response = match polled {
             Some(Ok(Poll::Ready(Ok(response)))) => response.map(Some),
             Some(Ok(Poll::Ready(Err(error)))) => {
-                let error: BoxError = error.into();
                 tracing::error!(connection = %flight.id(), error = &*error, "the service failed");
                 plain(StatusCode::INTERNAL_SERVER_ERROR)
             }
@@ -150,14 +151,13 @@ where
                 None => plain(StatusCode::INTERNAL_SERVER_ERROR),
             },
         };
-        let farewell = flight.farewell(*this.last);
         // Whatever the handler still holds is let go before its answer is sent.
         this.handler.set(None);
         let Some(flight) = this.flight.take() else {
             return Poll::Pending;
         };
         let asked = std::mem::replace(this.asked, Asked::Other);
-        Poll::Ready(Ok(finish(response, flight, asked, farewell)))
+        Poll::Ready(Ok(finish(response, flight, asked, *this.last)))
     }
 }
 
@@ -173,7 +173,7 @@ fn finish<T: Transport, B: Body>(
     mut response: Response<Option<B>>,
     mut flight: Answering<T>,
     asked: Asked,
-    farewell: Option<CloseReason>,
+    last: bool,
 ) -> Response<ResponseBody<T, B>> {
     let upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     match asked {
@@ -187,14 +187,9 @@ fn finish<T: Transport, B: Body>(
         }
         Asked::Session(_) | Asked::Ordinary | Asked::Other => {}
     }
-    let status = response.status();
-    let upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
-    if let Some(reason) = farewell.filter(|_| !upgrade) {
-        response
-            .headers_mut()
-            .insert(CONNECTION, HeaderValue::from_static("close"));
-        flight.wire().lock().fate.said_close.get_or_insert(reason);
+    if flight.responded(response.status(), last).is_some() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
     }
-    flight.responded(status, upgrade);
     response.map(|body| ResponseBody::new(body, flight))
 }

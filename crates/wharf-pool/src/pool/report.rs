@@ -21,7 +21,7 @@ impl<C: Connection> Pool<C> {
             dry_run_by_reason,
             requests: totals.requests,
             requests_by_outcome: Outcome::ALL.into_iter().zip(totals.outcomes).collect(),
-            in_flight: totals.in_flight,
+            in_flight: totals.in_flight(),
             bytes_received: totals.bytes_received,
             bytes_sent: totals.bytes_sent,
             connection_lifetime: flow.lifetime,
