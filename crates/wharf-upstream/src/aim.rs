@@ -32,9 +32,11 @@ pub(crate) fn aim<B>(
         Version::Http1 if extended => return Err("an extended CONNECT needs HTTP/2"),
         Version::Http1 => {
             *request.version_mut() = HttpVersion::HTTP_11;
-            let host = HeaderValue::from_str(authority.as_str())
-                .map_err(|_| "its authority is not a host")?;
-            request.headers_mut().insert(HOST, host);
+            if request.headers().get_all(HOST).iter().count() != 1 {
+                let host = HeaderValue::from_str(authority.as_str())
+                    .map_err(|_| "its authority is not a host")?;
+                request.headers_mut().insert(HOST, host);
+            }
             *request.uri_mut() = if tunnel {
                 Uri::from(authority)
             } else {

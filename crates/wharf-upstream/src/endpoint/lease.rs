@@ -176,15 +176,15 @@ impl Endpoint {
     /// Dropped, it holds no place in the queue; a connection that was granted meanwhile goes to the next.
     pub(crate) async fn lease(self: &Arc<Self>, patience: Patience) -> Result<Lease, LeaseError> {
         if patience.only == Some(Version::Http1) && self.address.scheme() == Scheme::Https {
-            return self.lease_http1().await;
+            // A whole handshake is in it, and every lease would have the room for one.
+            return Box::pin(self.lease_http1()).await;
         }
-        let (answer, granted) = oneshot::channel();
         let now = self.context.clock.now();
         let longest = |config: &PoolConfig<PoolSettings>| config.protocol.wait_timeout;
         let until = now.after(self.context.pool.with_config(longest));
         let due = patience.deadline.map(|due| self.context.clock.at(due));
         let until = due.map_or(until, |due| until.min(longest_wait(due, now)));
-        let place = {
+        let (place, granted) = {
             let mut ledger = self.ledger();
             if let Some(loan) = ledger.links.take() {
                 drop(ledger);
@@ -192,7 +192,9 @@ impl Endpoint {
                 self.grow();
                 return Ok(lease);
             }
-            ledger.waiters.join(patience.importance, until, answer, now)
+            let (answer, granted) = oneshot::channel();
+            let place = ledger.waiters.join(patience.importance, until, answer, now);
+            (place, granted)
         };
         let (ticket, displaced) = place.map_err(|NoPlace(_)| LeaseError::Full)?;
         if let Some(displaced) = displaced {
