@@ -115,9 +115,9 @@ impl Service<Request<RequestBody>> for App {
             }
             Some((Target::Redirect { port }, _)) => redirect(&request, *port),
             Some((Target::Upstream(_), Some(forwarding))) => {
-                let answer = Arc::clone(forwarding).answer(request);
+                let forwarding = Arc::clone(forwarding);
                 Answering::Boxed {
-                    answer: Box::pin(async { Ok(answer.await) }),
+                    answer: Box::pin(async move { Ok(forwarding.answer(request).await) }),
                 }
             }
             None | Some((Target::Upstream(_), None)) => {

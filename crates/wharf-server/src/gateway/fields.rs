@@ -1,30 +1,7 @@
 //! Which fields go on, and which end here.
 
 use http::HeaderMap;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    TE, TRANSFER_ENCODING, UPGRADE,
-};
-
-/// Fields that are about one connection (RFC 9110 7.6.1), or about how a body is framed on it, which
-/// each side's codec says anew from the body itself.
-const OF_ONE_CONNECTION: [HeaderName; 11] = [
-    CONNECTION,
-    CONTENT_LENGTH,
-    EXPECT,
-    HTTP2_SETTINGS,
-    KEEP_ALIVE,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    PROXY_CONNECTION,
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
-
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+use http::header::{CONNECTION, HOST, HeaderName};
 
 /// Fields that wharf writes itself. CGI makes `_` of `-`, and `HTTP_PROXY` of `Proxy`, which programs take
 /// for a setting: what only there becomes one of these is none of a client's business either.
@@ -49,26 +26,12 @@ pub(super) fn end_here(fields: &mut HeaderMap) {
             fields.remove(name);
         }
     }
-    for name in &OF_ONE_CONNECTION {
-        fields.remove(name);
-    }
-    // Almost never one: nothing is allocated then.
-    let own: Vec<_> = fields.keys().filter(|name| is_own(name)).cloned().collect();
-    for name in own {
-        fields.remove(name);
-    }
+    remove(fields, |name| is_of_one_connection(name) || is_own(name));
 }
 
 /// Takes away what an upstream that speaks CGI would take for a field of wharf's.
 pub(super) fn end_impostors(fields: &mut HeaderMap) {
-    let impostors: Vec<_> = fields
-        .keys()
-        .filter(|name| is_impostor(name))
-        .cloned()
-        .collect();
-    for name in impostors {
-        fields.remove(name);
-    }
+    remove(fields, is_impostor);
 }
 
 /// Takes away what no trailer may say (RFC 9110 6.5.1): framing, routing, wharf's own.
@@ -80,7 +43,35 @@ pub(super) fn end_in_trailers(trailers: &mut HeaderMap) {
 /// Whether an operator may set or remove the field by the name of `[[route]]`'s keys: not what the codecs
 /// say, or what ends here.
 pub(crate) fn is_free(name: &HeaderName) -> bool {
-    !OF_ONE_CONNECTION.contains(name) && *name != HOST && !is_own(name)
+    !is_of_one_connection(name) && *name != HOST && !is_own(name)
+}
+
+/// Looked for in one pass: to ask the map for each such name costs a hash of it, of every message.
+fn remove(fields: &mut HeaderMap, ends: impl Fn(&HeaderName) -> bool) {
+    // Mostly none: nothing is allocated then.
+    let ended: Vec<_> = fields.keys().filter(|name| ends(name)).cloned().collect();
+    for name in ended {
+        fields.remove(name);
+    }
+}
+
+/// Whether a field is about one connection (RFC 9110 7.6.1), or about how a body is framed on it, which
+/// each side's codec says anew from the body itself.
+fn is_of_one_connection(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "content-length"
+            | "expect"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
 /// Host stays: it is the target, and not about the connection, whatever is said of it.

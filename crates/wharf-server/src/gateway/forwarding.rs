@@ -16,7 +16,7 @@ use wharf_upstream::{ResponseBody, SendBody, SendOptions, Upstream};
 use super::came::Came;
 use super::origin::Scheme;
 use super::reason::{Reason, Telling};
-use super::request_body::ClientBody;
+use super::request_body::{ClientBody, Excess};
 use super::response_body::UpstreamBody;
 use super::{request_head, response_head, session};
 use crate::config::Forward;
@@ -78,7 +78,8 @@ impl Forwarding {
         let settings = &self.forward.settings;
         let came = Came::take(&mut head, self.scheme, settings.request_timeout);
         let answered = if let Some(upgrade) = upgrade {
-            session::open(self, upgrade, head, &came).await
+            // Requests have no room for what only sessions need.
+            Box::pin(session::open(self, upgrade, head, &came)).await
         } else {
             let options = came.options(settings);
             let request = request_head::forwarded(&mut head, &came, &self.prefix, &self.forward);
@@ -120,8 +121,13 @@ impl Forwarding {
             // Known before a byte of it came: no client is asked for it, and no connection lost on it.
             return Err(Reason::BodyTooLarge);
         }
-        let (body, excess) = ClientBody::new(body, most);
-        let request = Request::from_parts(head, body.boxed_unsync());
+        let (body, excess) = if body.is_end_stream() {
+            (SendBody::default(), Excess::default())
+        } else {
+            let (body, excess) = ClientBody::new(body, most);
+            (body.boxed_unsync(), excess)
+        };
+        let request = Request::from_parts(head, body);
         match self.send(request, options).await {
             Ok(answer) => self.passed(answer, &method),
             Err(_) if excess.is_there() => Err(Reason::BodyTooLarge),

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::IpAddr;
 
+use axum::body::Bytes;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, VIA};
 use http::{StatusCode, Version};
 
@@ -12,6 +13,9 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// The name that wharf has in `Via`.
 const PSEUDONYM: &str = "wharf";
+
+/// The length of most elements of `Forwarded`.
+const ELEMENT: usize = 80;
 
 /// How often a request may have passed a wharf before: more is a circle of them.
 const MOST_PASSES: usize = 8;
@@ -47,7 +51,6 @@ impl Origin {
     /// upstream to know how many of them it trusts.
     pub(super) fn tell(self, fields: &mut HeaderMap, host: Option<&HeaderValue>) {
         let peer = self.peer.to_canonical();
-        append(fields, X_FORWARDED_FOR, &peer.to_string());
         fields.insert(
             X_FORWARDED_PROTO,
             HeaderValue::from_static(self.scheme.as_str()),
@@ -56,32 +59,42 @@ impl Origin {
             Some(host) => drop(fields.insert(X_FORWARDED_HOST, host.clone())),
             None => drop(fields.remove(X_FORWARDED_HOST)),
         }
-        let mut element = match peer {
-            IpAddr::V4(peer) => format!("for={peer}"),
-            IpAddr::V6(peer) => format!("for=\"[{peer}]\""),
+        let (before, after) = if peer.is_ipv4() {
+            ("for=", "")
+        } else {
+            ("for=\"[", "]\"")
         };
+        let mut element = String::with_capacity(ELEMENT);
+        element.push_str(before);
+        // Writing to a string cannot fail.
+        let _ = write!(element, "{peer}");
+        let address = before.len()..element.len();
+        element.push_str(after);
         if let Some(host) = host
             .and_then(|host| host.to_str().ok())
             .filter(|it| is_quotable(it))
         {
-            // Writing to a string cannot fail.
             let _ = write!(element, ";host=\"{host}\"");
         }
-        let _ = write!(element, ";proto={}", self.scheme.as_str());
-        append(fields, FORWARDED, &element);
+        element.push_str(";proto=");
+        element.push_str(self.scheme.as_str());
+        // One buffer for both: the address stands in the element.
+        let element = Bytes::from(element);
+        append(fields, X_FORWARDED_FOR, element.slice(address));
+        append(fields, FORWARDED, element);
     }
 }
 
 /// Adds wharf to those that a message has passed (RFC 9110 7.6.3).
 pub(super) fn pass(fields: &mut HeaderMap, received: Version) {
-    let version = if received == Version::HTTP_2 {
-        "2"
+    let passage = if received == Version::HTTP_2 {
+        "2 wharf"
     } else if received == Version::HTTP_10 {
-        "1.0"
+        "1.0 wharf"
     } else {
-        "1.1"
+        "1.1 wharf"
     };
-    append(fields, VIA, &format!("{version} {PSEUDONYM}"));
+    append(fields, VIA, Bytes::from_static(passage.as_bytes()));
 }
 
 /// # Errors
@@ -103,15 +116,20 @@ pub(super) fn check_passes(fields: &HeaderMap) -> Result<(), StatusCode> {
 }
 
 /// Puts `element` behind a list, in one field: some readers look at the first field only, some at the last.
-fn append(fields: &mut HeaderMap, name: HeaderName, element: &str) {
-    let mut list = Vec::new();
-    for value in fields.get_all(&name) {
-        list.extend_from_slice(value.as_bytes());
-        list.extend_from_slice(b", ");
-    }
-    list.extend_from_slice(element.as_bytes());
+fn append(fields: &mut HeaderMap, name: HeaderName, element: Bytes) {
+    let list = if fields.contains_key(&name) {
+        let mut list = Vec::new();
+        for value in fields.get_all(&name) {
+            list.extend_from_slice(value.as_bytes());
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(&element);
+        list.into()
+    } else {
+        element
+    };
     // Made of what values have and of our own.
-    if let Ok(list) = HeaderValue::try_from(list) {
+    if let Ok(list) = HeaderValue::from_maybe_shared(list) {
         fields.insert(name, list);
     }
 }

@@ -19,9 +19,10 @@ pub(super) struct ClientBody<B> {
     excess: Excess,
 }
 
-/// Whether a body was larger than allowed, for whoever waits for the answer to it.
+/// Whether a body was larger than allowed, for whoever waits for the answer to it. Nothing where it can be of
+/// any size.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Excess(Arc<AtomicBool>);
+pub(super) struct Excess(Option<Arc<AtomicBool>>);
 
 /// The body is larger than the route allows.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -31,7 +32,7 @@ struct TooLarge;
 impl<B: Body> ClientBody<B> {
     /// The body of a request, of at most so many bytes.
     pub(super) fn new(inner: B, most: Option<u64>) -> (Self, Excess) {
-        let excess = Excess::default();
+        let excess = Excess(most.map(|_| Arc::default()));
         let body = Self {
             inner,
             room: most,
@@ -44,7 +45,13 @@ impl<B: Body> ClientBody<B> {
 impl Excess {
     /// Whether it was.
     pub(super) fn is_there(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.as_ref().is_some_and(|it| it.load(Ordering::Acquire))
+    }
+
+    fn tell(&self) {
+        if let Some(excess) = &self.0 {
+            excess.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -66,7 +73,7 @@ where
         let mut frame = frame.map_err(Into::into)?;
         if let (Some(room), Some(data)) = (&mut this.room, frame.data_ref()) {
             let Some(left) = room.checked_sub(data.len() as u64) else {
-                this.excess.0.store(true, Ordering::Release);
+                this.excess.tell();
                 return Poll::Ready(Some(Err(TooLarge.into())));
             };
             *room = left;
