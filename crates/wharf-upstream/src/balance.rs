@@ -8,7 +8,7 @@ use wharf_control::upstream::{
 };
 use wharf_control::{Random, Timestamp};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Asks, Endpoint, Load};
 
 /// How endpoints are chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -100,14 +100,14 @@ impl Fleet {
         u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX)
     }
 
-    /// The endpoint to ask, but not `failed` if there is another.
+    /// The endpoint to ask, but not `failed` if there is another. The request is its from now on.
     pub(crate) fn choose(
         &self,
         hash: Option<u64>,
         failed: Option<&Arc<Endpoint>>,
         random: &mut Random,
         now: Timestamp,
-    ) -> Option<&Arc<Endpoint>> {
+    ) -> Option<Load> {
         let few = self
             .endpoints
             .first()
@@ -122,9 +122,9 @@ impl Fleet {
         let tries: [&dyn Fn(usize) -> bool; 3] = [&other, &other, &|_| true];
         for may in tries {
             if let Some(chosen) = self.among(may, &mut ask)
-                && self.endpoints[chosen].asked(few, now)
+                && let Some(load) = self.endpoints[chosen].asked(few, now)
             {
-                return self.endpoints.get(chosen);
+                return Some(load);
             }
         }
         // Better one that does badly than nobody.
@@ -132,7 +132,7 @@ impl Fleet {
         let chosen = self
             .among(&other, &mut ask)
             .or_else(|| self.among(&|_| true, &mut ask))?;
-        self.endpoints.get(chosen)
+        Some(Load::on(&self.endpoints[chosen], Asks::Nothing))
     }
 
     fn among(&self, may: &dyn Fn(usize) -> bool, ask: &mut Ask<'_>) -> Option<usize> {
@@ -187,13 +187,16 @@ impl Endpoint {
         })
     }
 
-    /// Takes the probe, where there is one to take; false if somebody else was first.
-    fn asked(&self, few: bool, now: Timestamp) -> bool {
+    /// Takes the probe, where there is one to take; nothing if somebody else was first.
+    fn asked(self: &Arc<Self>, few: bool, now: Timestamp) -> Option<Load> {
         let mut standing = self.standing();
-        match standing.admission(now) {
-            Admission::Serve => true,
-            Admission::Probe => standing.begin_probe(now),
-            Admission::Leave => few,
-        }
+        let asks = match standing.admission(now) {
+            Admission::Serve => Some(Asks::Nothing),
+            Admission::Probe => standing.begin_probe(now).then_some(Asks::Probe),
+            Admission::Leave => few.then_some(Asks::Nothing),
+        };
+        // What a load does when it ends takes the lock again.
+        drop(standing);
+        asks.map(|asks| Load::on(self, asks))
     }
 }

@@ -5,12 +5,15 @@ mod codec;
 mod lease;
 mod ledger;
 mod links;
+mod load;
 mod presence;
+mod silence;
 mod standing;
 
 pub(crate) use attempt::{Attempt, For};
 pub(crate) use codec::{Sender, Sent};
 pub(crate) use lease::{Lease, LeaseError, Patience, Stale};
+pub(crate) use load::{Asks, Load};
 pub(crate) use presence::Presence;
 pub(crate) use standing::{Answer, Standing};
 
@@ -259,25 +262,5 @@ impl fmt::Debug for Endpoint {
         f.debug_struct("Endpoint")
             .field("address", &self.address)
             .finish_non_exhaustive()
-    }
-}
-
-/// A request that was given to an endpoint, until the last byte of its answer.
-pub(crate) struct Load(Arc<Endpoint>);
-
-impl Load {
-    pub(crate) fn on(endpoint: &Arc<Endpoint>) -> Self {
-        endpoint.load.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(endpoint))
-    }
-
-    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.0
-    }
-}
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.0.load.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -9,6 +9,7 @@ use wharf_pool::{CloseReason, Outcome, RequestGuard};
 use crate::connection::UpstreamConnection;
 use crate::endpoint::{Answer, Lease, Load};
 use crate::error::SendError;
+use crate::upload::Owes;
 use crate::verdict::Verdict;
 
 /// One request in flight. It belongs into the body of the answer, and holds all that ends with it: its
@@ -70,8 +71,9 @@ impl Flight {
         }
         self.tunnel = answer.status() == StatusCode::SWITCHING_PROTOCOLS
             || (connect && answer.status().is_success());
-        if let Some(answer) = self.verdict.answer(self.begun.elapsed()) {
-            self.load.endpoint().note(answer);
+        match self.verdict.answer(self.begun.elapsed()) {
+            Some(answer) => self.load.note(answer),
+            None => self.load.endpoint().heard(),
         }
     }
 
@@ -83,12 +85,14 @@ impl Flight {
     /// The trailers of the answer have come.
     pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
         if let Some(answer) = self.verdict.trailers(trailers, self.begun.elapsed()) {
-            self.load.endpoint().note(answer);
+            self.load.note(answer);
         }
     }
 
     /// The answer was read to its end.
-    pub(crate) fn complete(self) {
+    pub(crate) fn complete(mut self) {
+        // Where trailers are awaited and there are none, that is the verdict.
+        self.trailers(&HeaderMap::new());
         let outcome = self.verdict.outcome();
         self.load.endpoint().tally.ended(outcome);
         self.request.end(outcome, self.begun.elapsed());
@@ -109,7 +113,6 @@ impl Flight {
     /// Whoever asked gave it up.
     pub(crate) fn abandon(self) {
         self.load.endpoint().tally.ended(Outcome::Cancelled);
-        self.load.endpoint().call_off();
         self.lease.conclude(CloseReason::Abandoned);
     }
 
@@ -118,9 +121,10 @@ impl Flight {
         self.fail(CloseReason::PeerReset);
     }
 
-    /// There is no answer, for that reason.
-    pub(crate) fn failed(self, error: &SendError) {
+    /// There is no answer, for that reason; `owes` is whom it was waited for.
+    pub(crate) fn failed(self, error: &SendError, owes: Owes) {
         match error {
+            SendError::DeadlineExceeded { .. } => self.overdue(owes),
             SendError::ResponseTimeout { .. } | SendError::SendTimeout { .. } => self.late(),
             SendError::Malformed { .. } => self.fail(CloseReason::ProtocolError),
             SendError::Broken { .. } => self.broken(),
@@ -131,7 +135,6 @@ impl Flight {
             | SendError::TooManyWaiting { .. }
             | SendError::WaitTimeout { .. }
             | SendError::Shed { .. }
-            | SendError::DeadlineExceeded { .. }
             | SendError::Unsent { .. }
             | SendError::RequestBody { .. }
             | SendError::BadRequest { .. } => self.abandon(),
@@ -143,10 +146,18 @@ impl Flight {
         self.fail(CloseReason::RequestTimeout);
     }
 
-    fn fail(self, reason: CloseReason) {
-        self.load
-            .endpoint()
-            .note(Answer::Failed { retry_after: None });
+    /// The time that the caller had is over.
+    fn overdue(self, owes: Owes) {
+        match owes {
+            Owes::Room(since) | Owes::Answer(since) if self.load.endpoint().is_to_blame(since) => {
+                self.late();
+            }
+            Owes::Bytes | Owes::Room(_) | Owes::Answer(_) => self.abandon(),
+        }
+    }
+
+    fn fail(mut self, reason: CloseReason) {
+        self.load.note(Answer::Failed { retry_after: None });
         self.request.end(Outcome::ServerError, self.begun.elapsed());
         self.lease.conclude(reason);
     }

@@ -56,11 +56,11 @@ impl Upstream {
             if self.is_closed() {
                 return Err(SendError::Closed);
             }
-            let endpoint = self.choose(options.hash, failed.as_ref())?;
+            let load = self.choose(options.hash, failed.as_ref())?;
             if failed.is_some() {
-                endpoint.tally.retried();
+                load.endpoint().tally.retried();
             }
-            let failure = match self.attempt(endpoint, request, options).await {
+            let failure = match self.attempt(load, request, options).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -87,11 +87,11 @@ impl Upstream {
     /// Sends a request to one endpoint.
     async fn attempt(
         &self,
-        endpoint: Arc<Endpoint>,
+        load: Load,
         request: Request<SendBody>,
         options: &SendOptions,
     ) -> Result<Response<ResponseBody>, Box<Failure>> {
-        let load = Load::on(&endpoint);
+        let endpoint = Arc::clone(load.endpoint());
         let patience = Patience {
             importance: options.importance,
             only: options.upgrade.then_some(Version::Http1),
@@ -150,7 +150,7 @@ impl Upstream {
                         stale
                     }
                 };
-                flight.failed(&error);
+                flight.failed(&error, progress.owes());
                 let request = request
                     .map(|it| *it)
                     .or_else(|| replay.for_retry(&error, options, stale));

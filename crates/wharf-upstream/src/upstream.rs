@@ -16,7 +16,7 @@ use crate::connect::{Connector, LinkLocal};
 use crate::connection::UpstreamConnection;
 use crate::context::Context;
 use crate::discovery::discover;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Load};
 use crate::error::SendError;
 use crate::policy::HealthCheckSettings;
 use crate::setup::{StartError, UpstreamSettings, UpstreamSetup};
@@ -158,12 +158,12 @@ impl Upstream {
         &self,
         hash: Option<u64>,
         failed: Option<&Arc<Endpoint>>,
-    ) -> Result<Arc<Endpoint>, SendError> {
+    ) -> Result<Load, SendError> {
         let context = &self.inner.context;
         let now = context.clock.now();
         let fleet = self.inner.fleet.load();
         let chosen = fleet.choose(hash, failed, &mut context.random(), now);
-        chosen.cloned().ok_or(SendError::NoEndpoint)
+        chosen.ok_or(SendError::NoEndpoint)
     }
 
     /// A request has come: it earns a part of a retry.

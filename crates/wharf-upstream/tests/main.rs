@@ -4,6 +4,7 @@
 
 mod servers;
 
+mod blame;
 mod grpc;
 mod hostile;
 mod http2;

@@ -9,6 +9,7 @@ use wharf_control::upstream::{
 };
 
 use super::Endpoint;
+use super::silence::Silence;
 
 /// What is known of how well an endpoint does.
 pub(crate) struct Standing {
@@ -16,6 +17,7 @@ pub(crate) struct Standing {
     phantom: PhantomLoad,
     outlier: Outlier,
     slow_start: SlowStart,
+    silence: Silence,
     pub(crate) failures: u64,
 }
 
@@ -37,6 +39,7 @@ impl Standing {
             phantom: PhantomLoad::new(),
             outlier: Outlier::new(OutlierSettings::default(), now),
             slow_start: SlowStart::warm(SlowStart::WINDOW),
+            silence: Silence::default(),
             failures: 0,
         }
     }
@@ -96,10 +99,21 @@ const fn cause(cause: EjectionCause) -> &'static str {
 }
 
 impl Endpoint {
-    /// A request that may have been the probe was given up: the next one may be one.
-    pub(crate) fn call_off(&self) {
+    /// The probe has ended without an outcome: the next request may be one.
+    pub(super) fn call_off(&self) {
         let now = self.context.clock.now();
         self.standing().outlier.call_off_probe(now);
+    }
+
+    /// It has said something of which it is not yet known whether it is good.
+    pub(crate) fn heard(&self) {
+        self.standing().silence.broken();
+    }
+
+    /// Somebody has waited for an answer since then, and waits no longer; true if that is the endpoint's fault.
+    pub(crate) fn is_to_blame(&self, since: Timestamp) -> bool {
+        let now = self.context.clock.now();
+        self.standing().silence.unanswered(since, now)
     }
 
     /// Notes what came of a request.
@@ -114,6 +128,7 @@ impl Endpoint {
         let outcome = match answer {
             Answer::Good(took) => {
                 standing.latency.on_answer(took, now);
+                standing.silence.answered(took);
                 Outcome::Success
             }
             Answer::Failed { retry_after } | Answer::Throttled { retry_after } => {
