@@ -130,14 +130,37 @@ impl FromStr for EndpointAddress {
     type Err = InvalidAddress;
 
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
-        parse(text).ok_or_else(|| InvalidAddress(text.to_owned()))
+        parse(text).ok_or_else(|| InvalidAddress(without_credentials(text)))
     }
 }
 
-/// Text that names no endpoint.
+/// Text that names no endpoint, without the credentials that it may have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not an endpoint: write http://host:port, https://host:port or h2c://host:port")]
 pub struct InvalidAddress(String);
+
+impl InvalidAddress {
+    /// What was written, without what stands before an `@` or behind a `?`: it may be a secret, and this is for logs.
+    pub fn written(&self) -> &str {
+        &self.0
+    }
+}
+
+fn without_credentials(text: &str) -> String {
+    let is_scheme = |it: &str| it.bytes().all(|b| b.is_ascii_alphanumeric());
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => (format!("{scheme}://"), rest),
+        Some(_) | None => (String::new(), text),
+    };
+    let (user, place) = match rest.rsplit_once('@') {
+        Some((_, place)) => ("…@", place),
+        None => ("", rest),
+    };
+    match place.split_once('?') {
+        Some((place, _)) => format!("{scheme}{user}{place}?…"),
+        None => format!("{scheme}{user}{place}"),
+    }
+}
 
 fn parse(text: &str) -> Option<EndpointAddress> {
     let (scheme, rest) = text.split_once("://")?;
@@ -199,6 +222,23 @@ mod tests {
                 (address.to_string().as_str(), address.authority().as_str()),
                 (whole, authority)
             );
+        }
+    }
+
+    #[test]
+    fn an_error_repeats_no_credentials() {
+        for (text, written) in [
+            ("http://me:secret@a:1", "http://…@a:1"),
+            ("https://me:se/c@r:et@a", "https://…@a"),
+            ("me:secret@a:1", "…@a:1"),
+            ("me:http://secret@a:1", "…@a:1"),
+            ("me@b://secret@a", "…@a"),
+            ("http://a:1/x?token=secret", "http://a:1/x?…"),
+            ("http://a:b", "http://a:b"),
+        ] {
+            let error = text.parse::<EndpointAddress>().unwrap_err();
+            assert_eq!(error.written(), written);
+            assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
 

@@ -86,14 +86,19 @@ fn read_endpoint(
     } else {
         (item, 1)
     };
-    let found = address
-        .text()
-        .and_then(|text| text.parse::<EndpointAddress>().ok());
-    let Some(found) = found else {
-        let reason = format!("{} is not an endpoint", cut(&address.value().to_string()));
-        let remedy = "write http://host:port, https://host:port, or h2c://host:port";
-        report.problem(address.at, path, reason, remedy);
-        return None;
+    let found = match address.text().map(str::parse::<EndpointAddress>) {
+        Some(Ok(found)) => found,
+        wrong => {
+            // A text as its error has it, which repeats no credentials.
+            let written = match wrong {
+                Some(Err(error)) => format!("{:?}", error.written()),
+                Some(Ok(_)) | None => address.value().to_string(),
+            };
+            let reason = format!("{} is not an endpoint", cut(&written));
+            let remedy = "write http://host:port, https://host:port, or h2c://host:port";
+            report.problem(address.at, path, reason, remedy);
+            return None;
+        }
     };
     if !link_local && found.ip().is_some_and(is_link_local) {
         let reason = format!("{found} is an address of this machine's cloud, and of no server");
