@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::pump::{Pump, Stop};
 
-/// How long an upstream may take to end a session whose client is gone.
+/// How long a side may take to end a session whose other side is gone.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Close 1014 (bad gateway): what a client is told whose upstream has vanished.
@@ -42,11 +42,15 @@ where
         };
         timeout(PATIENCE, rest).await.ok()
     };
-    if stop == Some(Stop::Source) && down.has_stopped_short() {
-        // A client that is gone hears nothing.
-        client.write_all(&BAD_GATEWAY).await.ok();
-    }
-    client.shutdown().await.ok();
+    let farewell = async {
+        if stop == Some(Stop::Source) && down.has_stopped_short() {
+            // A client that is gone hears nothing.
+            client.write_all(&BAD_GATEWAY).await.ok();
+        }
+        client.shutdown().await.ok();
+    };
+    // One that takes nothing is not waited for.
+    timeout(PATIENCE, farewell).await.ok();
 }
 
 #[cfg(test)]
@@ -125,6 +129,16 @@ mod tests {
             assert_eq!(all, last);
             relaying.await.unwrap();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_not_waited_for_at_the_end() {
+        // The upstream's last frame fills the way to the client, and nothing more fits.
+        let (client, mut server, relaying) = session(2);
+        server.write_all(b"\x81\x00").await.unwrap();
+        drop(server);
+        timeout(PATIENCE * 2, relaying).await.unwrap().unwrap();
+        drop(client);
     }
 
     #[tokio::test(start_paused = true)]
