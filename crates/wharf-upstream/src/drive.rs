@@ -126,7 +126,12 @@ impl Driver {
             }
             let reason = self.due().1;
             if reason == CloseReason::MaxAge {
-                self.endpoint.replace().await;
+                tokio::select! {
+                    biased;
+                    // A successor may be long in coming.
+                    command = self.handle.control().told() => return command,
+                    () = self.endpoint.replace() => {}
+                }
             }
             if reason != CloseReason::Idle || self.endpoint.retire_idle(self.handle.id()) {
                 return Command::Finish(reason);
