@@ -79,10 +79,10 @@ impl Fleet {
         balance: Balance,
         random: &mut Random,
     ) -> Self {
-        let weights = endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        let weights = endpoints.iter().map(|endpoint| endpoint.weight()).collect();
         let node = |endpoint: &Arc<Endpoint>| Node {
             hash: stable_hash(endpoint.address.to_string().as_bytes()),
-            weight: endpoint.weight,
+            weight: endpoint.weight(),
         };
         let ring = (balance == Balance::ConsistentHash)
             .then(|| Maglev::new(&endpoints.iter().map(node).collect::<Vec<_>>()))
@@ -180,9 +180,9 @@ impl Endpoint {
         }
         let in_flight = self.in_flight();
         Some(match balance {
-            Balance::LeastRequest => standing.request_cost(in_flight, self.weight, now),
+            Balance::LeastRequest => standing.request_cost(in_flight, self.weight(), now),
             Balance::LeastCost | Balance::RoundRobin | Balance::P2c | Balance::ConsistentHash => {
-                standing.latency_cost(in_flight, self.weight, now)
+                standing.latency_cost(in_flight, self.weight(), now)
             }
         })
     }

@@ -51,7 +51,7 @@ impl Upstream {
         let changing = self.inner.changing();
         let same = changing.endpoints == of.endpoints && changing.resolve_every.is_some();
         let fleet = self.fleet();
-        let mut known = fleet.endpoints.iter().map(|it| (&it.address, it.weight));
+        let mut known = fleet.endpoints.iter().map(|it| (&it.address, it.weight()));
         let news = !endpoints
             .iter()
             .map(|it| (&it.address, it.weight))
@@ -99,9 +99,9 @@ impl Upstream {
     fn rebuild(&self, endpoints: &[EndpointSetup], settings: &UpstreamSettings) {
         let (context, old) = (&self.inner.context, self.fleet());
         let known = |it: &EndpointSetup| {
-            let same =
-                |there: &&Arc<Endpoint>| there.address == it.address && there.weight == it.weight;
-            old.endpoints.iter().find(same).cloned()
+            let same = |there: &&Arc<Endpoint>| there.address == it.address;
+            let stays = old.endpoints.iter().find(same).cloned();
+            stays.inspect(|stays| stays.set_weight(it.weight))
         };
         let endpoints = endpoints
             .iter()

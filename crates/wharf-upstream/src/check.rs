@@ -31,6 +31,8 @@ const MOST: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Schedule {
     next: Option<Timestamp>,
+    /// Whether one is under way: it has a connection of its own, and one is enough.
+    asking: bool,
     /// Counts the checks, so that each has a jitter of its own.
     nth: u64,
     pub(crate) streak: Streak,
@@ -40,6 +42,7 @@ impl Schedule {
     pub(crate) const fn new() -> Self {
         Self {
             next: None,
+            asking: false,
             nth: 0,
             streak: Streak::new(),
         }
@@ -55,7 +58,8 @@ impl Schedule {
                 self.next = Some(now.after(offset(interval, seed)));
                 false
             }
-            Some(next) if next <= now => {
+            Some(next) if next <= now && !self.asking => {
+                self.asking = true;
                 self.next = Some(now.after(jittered(interval, JITTER, seed)));
                 true
             }
@@ -83,23 +87,24 @@ pub(crate) fn due(endpoint: &Arc<Endpoint>, settings: &HealthCheckSettings) {
 }
 
 async fn check(endpoint: &Arc<Endpoint>, settings: &HealthCheckSettings) {
-    let Some(attempt) = Attempt::beside(endpoint) else {
-        // So many connections as there may be: how it does is known from their answers.
-        return;
-    };
     let asked = async {
         // One connection for each check: that a new one can be made is a part of the question.
-        let lease = attempt.private(For::Nobody, None).await?.only_once();
+        let attempt = Attempt::of_check(endpoint);
+        let lease = attempt.private(For::Check, None).await?.only_once();
         Ok(ask(endpoint, &lease, settings).await)
     };
     let well = match timeout(settings.timeout, asked).await {
-        // The same: there is no room for the question.
-        Ok(Err(LeaseError::Connect(ConnectError::Limit))) => return,
-        Ok(Ok(answer)) => answer.is_some(),
-        Ok(Err(_)) | Err(_) => false,
+        // There is no room for the question in the whole pool: how the endpoint does is known from other answers.
+        Ok(Err(LeaseError::Connect(ConnectError::Limit))) => None,
+        Ok(Ok(answer)) => Some(answer.is_some()),
+        Ok(Err(_)) | Err(_) => Some(false),
     };
     let (fall, rise) = (settings.fall.get(), settings.rise.get());
-    let turned = endpoint.schedule().streak.note(well, fall, rise);
+    let turned = {
+        let mut schedule = endpoint.schedule();
+        schedule.asking = false;
+        well.and_then(|well| schedule.streak.note(well, fall, rise))
+    };
     if let Some(up) = turned {
         endpoint.turned(up);
     }

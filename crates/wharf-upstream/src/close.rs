@@ -1,5 +1,6 @@
 //! The end of an upstream.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -24,6 +25,24 @@ impl Upstream {
     ///
     /// Dropped, it takes no more requests, and those in flight go on.
     pub async fn close(&self, grace: Duration) -> usize {
+        self.end(grace).await
+    }
+
+    /// The same where another upstream takes its place: requests that are not sent yet are `successor`'s, those that
+    /// wait for a connection included.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Self::close`].
+    pub async fn close_for(&self, successor: &Self, grace: Duration) -> usize {
+        let itself = Arc::ptr_eq(&self.inner, &successor.inner);
+        if !itself && self.inner.successor.set(successor.clone()).is_err() {
+            tracing::debug!(upstream = %self.name(), "there is a successor already");
+        }
+        self.end(grace).await
+    }
+
+    async fn end(&self, grace: Duration) -> usize {
         let context = self.context();
         context.closing.cancel();
         context.pool.close_all(CloseReason::Drained);

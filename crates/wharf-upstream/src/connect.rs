@@ -1,9 +1,11 @@
 //! [`Connector`]: from the address of an endpoint to bytes that go both ways.
 
+mod line;
 mod race;
 mod resolve;
 mod tls;
 
+pub(crate) use line::Line;
 pub use resolve::LinkLocal;
 pub(crate) use resolve::resolve;
 
@@ -15,8 +17,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::time::sleep;
-use wharf_pool::{Charge, CloseReason, Endpoints, Phase, Pool, Slot, Tracked};
+use wharf_pool::{Charge, Endpoints, Slot, Tracked};
 
 use crate::address::{EndpointAddress, Scheme};
 use crate::connection::UpstreamConnection;
@@ -184,28 +185,6 @@ fn is_our_limit(error: &io::Error) -> bool {
     // ENFILE and EMFILE, the same on every Unix; they have no kind.
     let descriptors = cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24));
     descriptors || error.kind() == io::ErrorKind::AddrNotAvailable
-}
-
-/// How often somebody else's idle connection is asked to leave.
-const ASK: Duration = Duration::from_millis(100);
-
-/// A slot for one more connection that somebody waits for. Where the pool is full, the connection that has been
-/// idle longest is asked to leave, again and again.
-pub(crate) async fn slot(pool: &Pool<UpstreamConnection>) -> Slot<UpstreamConnection> {
-    loop {
-        if let Ok(slot) = pool.reserve() {
-            return slot;
-        }
-        let all = pool.connections();
-        let idle = all.iter().filter(|it| it.phase() == Phase::Idle);
-        if let Some(oldest) = idle.min_by_key(|it| it.since()) {
-            oldest.begin_close(CloseReason::Reclaimed);
-        }
-        tokio::select! {
-            slot = pool.reserved() => return slot,
-            () = sleep(ASK) => {}
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! [`UpstreamConnection`]: what a pool knows of a connection to an endpoint.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ pub struct UpstreamConnection {
     endpoint: EndpointAddress,
     /// Whether its last answer was read to the end while the codec was not ready for another request.
     returning: AtomicBool,
-    /// Whether its bytes are somebody else's after an upgrade.
-    tunnel: AtomicBool,
+    /// Why it is none of those that requests share, if it is not.
+    beside: OnceLock<Beside>,
     /// How many requests at once its endpoint allows, on HTTP/2.
     max_streams: AtomicU32,
     /// How long its endpoint keeps it without a request, in milliseconds; zero if it has not said.
@@ -26,12 +27,21 @@ pub struct UpstreamConnection {
     pub(crate) gone: CancellationToken,
 }
 
+/// Why a connection is none of those that requests share, and that `max_connections_per_endpoint` is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// After an upgrade its bytes are somebody else's, for as long as he likes.
+    Session,
+    /// It was made to see whether one can be made. Where requests have all the others, that is when it matters.
+    Check,
+}
+
 impl UpstreamConnection {
     pub(crate) fn new(endpoint: EndpointAddress) -> Self {
         Self {
             endpoint,
             returning: AtomicBool::new(false),
-            tunnel: AtomicBool::new(false),
+            beside: OnceLock::new(),
             max_streams: AtomicU32::new(u32::MAX),
             patience: AtomicU64::new(0),
             gone: CancellationToken::new(),
@@ -43,13 +53,18 @@ impl UpstreamConnection {
         &self.endpoint
     }
 
-    /// From now on its bytes are somebody else's.
-    pub(crate) fn begin_tunnel(&self) {
-        self.tunnel.store(true, Ordering::Relaxed);
+    /// From now on it is none of those that requests share; false if it was not before.
+    pub(crate) fn set_beside(&self, beside: Beside) -> bool {
+        self.beside.set(beside).is_ok()
     }
 
+    pub(crate) fn beside(&self) -> Option<Beside> {
+        self.beside.get().copied()
+    }
+
+    /// Whether its bytes are somebody else's.
     pub(crate) fn is_tunnel(&self) -> bool {
-        self.tunnel.load(Ordering::Relaxed)
+        self.beside() == Some(Beside::Session)
     }
 
     pub(crate) fn set_max_streams(&self, most: u32) {

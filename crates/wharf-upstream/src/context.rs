@@ -13,7 +13,7 @@ use wharf_pool::Pool;
 use wharf_pool::config::PoolConfig;
 
 use crate::clock::Clock;
-use crate::connect::Connector;
+use crate::connect::{Connector, Line};
 use crate::connection::UpstreamConnection;
 use crate::settings::PoolSettings;
 
@@ -22,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) pool: Pool<UpstreamConnection>,
     pub(crate) clock: Clock,
     pub(crate) connector: Connector,
+    /// Who waits for a slot of the pool.
+    pub(crate) line: Line,
     /// Every task of the upstream: connections, attempts, checks.
     pub(crate) tasks: TaskTracker,
     /// Where they run, whoever calls.
@@ -43,6 +45,7 @@ impl Context {
             pool,
             clock: Clock::start(),
             connector,
+            line: Line::default(),
             tasks: TaskTracker::new(),
             runtime: Handle::current(),
             closing: CancellationToken::new(),

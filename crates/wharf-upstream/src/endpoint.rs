@@ -7,14 +7,16 @@ mod ledger;
 mod links;
 mod load;
 mod presence;
+mod seat;
 mod silence;
 mod standing;
 
 pub(crate) use attempt::{Attempt, For};
 pub(crate) use codec::{Sender, Sent};
-pub(crate) use lease::{Lease, LeaseError, Patience, Stale};
+pub(crate) use lease::{Granted, Lease, LeaseError, Patience, Stale};
 pub(crate) use load::{Asks, Load};
 pub(crate) use presence::Presence;
+pub(crate) use seat::Seat;
 pub(crate) use standing::{Answer, Standing};
 
 use std::fmt;
@@ -29,13 +31,13 @@ use crate::address::EndpointAddress;
 use crate::check::Schedule;
 use crate::context::Context;
 use crate::tally::Tally;
-use ledger::{Ledger, Turn};
+use ledger::{Grant, Ledger, Turn};
 
 /// One server that requests are sent to. All workers share it: what one of them has learnt of it all know.
 pub(crate) struct Endpoint {
     pub(crate) address: EndpointAddress,
     /// Its share, beside the others' weights.
-    pub(crate) weight: u32,
+    weight: AtomicU32,
     pub(crate) context: Arc<Context>,
     ledger: Mutex<Ledger>,
     standing: Mutex<Standing>,
@@ -59,7 +61,7 @@ impl Endpoint {
             ledger: Mutex::new(Ledger::new(address.scheme(), &settings, seed, now)),
             standing: Mutex::new(Standing::new(now)),
             address,
-            weight,
+            weight: AtomicU32::new(weight),
             context: Arc::clone(context),
             load: AtomicU32::new(0),
             tally: Tally::default(),
@@ -68,6 +70,16 @@ impl Endpoint {
             left: AtomicBool::new(false),
             seed,
         })
+    }
+
+    /// Its share, beside the others' weights.
+    pub(crate) fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// It gets another share from now on: whoever chooses reads it again.
+    pub(crate) fn set_weight(&self, weight: u32) {
+        self.weight.store(weight, Ordering::Relaxed);
     }
 
     /// Its connections. Nothing of anybody else's runs under the lock, and nothing is dropped.
@@ -163,11 +175,16 @@ impl Endpoint {
     pub(crate) fn settle(self: &Arc<Self>) {
         loop {
             // The guard ends with this statement: whoever is told may run at once.
-            let turn = self.ledger().turn(self.context.clock.now());
+            let now = self.context.clock.now();
+            let pool = &self.context.pool;
+            let turn = pool.with_config(|config| self.ledger().turn(config, now));
             let Some(Turn { waiter, granted }) = turn else {
                 break;
             };
-            let granted = granted.map(|loan| Lease::new(Arc::clone(self), loan));
+            let granted = granted.map(|grant| match grant {
+                Grant::Loan(loan) => Granted::Lease(Lease::new(Arc::clone(self), loan)),
+                Grant::Room => Granted::Room(Attempt::counted(self)),
+            });
             // One that is gone has left what it was given here, and a lease that is dropped is given back.
             drop(waiter.send(granted));
         }
@@ -197,7 +214,7 @@ impl Endpoint {
         let pool = &self.context.pool;
         let attempts = pool.with_config(|config| self.ledger().grow(config, well, now));
         for _ in 0..attempts {
-            Attempt::begin(Arc::clone(self));
+            Attempt::begin(self);
         }
     }
 
@@ -224,6 +241,11 @@ impl Endpoint {
         let now = self.context.clock.now();
         let mut standing = self.standing();
         standing.reinstate(&mut self.context.budget(), now);
+    }
+
+    /// Sessions that are open.
+    pub(crate) fn sessions(&self) -> u32 {
+        self.ledger().sessions()
     }
 
     /// Makes a connection in the place of one that is about to go, where one carries many requests: they would

@@ -42,6 +42,12 @@ pub enum SendError {
         /// Whom it was to be sent to.
         endpoint: EndpointAddress,
     },
+    /// The endpoint has as many sessions as it may, and this would be one more.
+    #[error("there are too many sessions with {endpoint}")]
+    TooManySessions {
+        /// Whom it was to be sent to.
+        endpoint: EndpointAddress,
+    },
     /// The time that the request was given is over.
     #[error("the time for the request is over")]
     DeadlineExceeded {
@@ -124,6 +130,7 @@ impl SendError {
             Self::TooManyWaiting { .. } => "too_many_waiting",
             Self::WaitTimeout { .. } => "wait_timeout",
             Self::Shed { .. } => "shed",
+            Self::TooManySessions { .. } => "too_many_sessions",
             Self::DeadlineExceeded { .. } => "deadline",
             Self::ResponseTimeout { .. } => "response_timeout",
             Self::SendTimeout { .. } => "send_timeout",
@@ -136,7 +143,7 @@ impl SendError {
     }
 
     /// Every label of [`SendError::kind`].
-    pub const KINDS: [&'static str; 19] = [
+    pub const KINDS: [&'static str; 20] = [
         "no_endpoint",
         "closed",
         "connect_refused",
@@ -148,6 +155,7 @@ impl SendError {
         "too_many_waiting",
         "wait_timeout",
         "shed",
+        "too_many_sessions",
         "deadline",
         "response_timeout",
         "send_timeout",
@@ -156,6 +164,17 @@ impl SendError {
         "malformed",
         "request_body",
         "bad_request",
+    ];
+
+    /// Those of [`SendError::KINDS`] that say that a request was refused here: no endpoint had to do with it.
+    pub const REFUSALS: [&'static str; 7] = [
+        "no_endpoint",
+        "closed",
+        "connection_limit",
+        "too_many_waiting",
+        "wait_timeout",
+        "shed",
+        "too_many_sessions",
     ];
 
     /// Whether no endpoint can have seen anything of the request, so that sending it again does
@@ -170,6 +189,7 @@ impl SendError {
             | Self::TooManyWaiting { .. }
             | Self::WaitTimeout { .. }
             | Self::Shed { .. }
+            | Self::TooManySessions { .. }
             | Self::Unsent { .. }
             | Self::BadRequest { .. } => true,
             Self::DeadlineExceeded { unsent, .. } => matches!(unsent, Unsent::Nothing),
@@ -193,6 +213,7 @@ impl SendError {
             | Self::TooManyWaiting { .. }
             | Self::WaitTimeout { .. }
             | Self::Shed { .. }
+            | Self::TooManySessions { .. }
             | Self::Unsent { .. }
             | Self::Broken { .. }
             | Self::Malformed { .. }
@@ -210,6 +231,7 @@ impl SendError {
                 | Self::TooManyWaiting { .. }
                 | Self::WaitTimeout { .. }
                 | Self::Shed { .. }
+                | Self::TooManySessions { .. }
         )
     }
 
@@ -221,6 +243,7 @@ impl SendError {
             | Self::TooManyWaiting { endpoint }
             | Self::WaitTimeout { endpoint }
             | Self::Shed { endpoint }
+            | Self::TooManySessions { endpoint }
             | Self::DeadlineExceeded { endpoint, .. }
             | Self::ResponseTimeout { endpoint, .. }
             | Self::SendTimeout { endpoint }

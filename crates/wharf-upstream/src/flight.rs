@@ -135,6 +135,7 @@ impl Flight {
             | SendError::TooManyWaiting { .. }
             | SendError::WaitTimeout { .. }
             | SendError::Shed { .. }
+            | SendError::TooManySessions { .. }
             | SendError::Unsent { .. }
             | SendError::RequestBody { .. }
             | SendError::BadRequest { .. } => self.abandon(),

@@ -21,6 +21,8 @@ pub struct EndpointReport {
     pub active: u32,
     /// Those of them that nobody uses.
     pub idle: u32,
+    /// Those of them that were upgraded, and are somebody's for as long as he likes.
+    pub sessions: u32,
     /// Connections on their way into being.
     pub connecting: u32,
     /// Requests that wait for one.
@@ -80,7 +82,8 @@ impl Upstream {
 impl Endpoint {
     fn report(&self) -> EndpointReport {
         let (usage, now) = (self.usage(), self.context.clock.now());
-        let active = usage.in_use + usage.idle;
+        let sessions = self.sessions();
+        let active = usage.in_use + usage.idle + sessions;
         let standing = self.standing();
         let state = match standing.admission(now) {
             _ if self.is_down() => EndpointState::Down,
@@ -93,13 +96,14 @@ impl Endpoint {
             state,
             active,
             idle: usage.idle,
+            sessions,
             connecting: usage.connecting,
             waiting: usage.waiting,
             in_flight: self.in_flight(),
             latency: standing.latency(now),
             failures: standing.failures,
             metrics: self.tally.read(),
-            weight: self.weight,
+            weight: self.weight(),
         }
     }
 }

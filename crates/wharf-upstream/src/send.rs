@@ -49,14 +49,44 @@ impl Upstream {
         request: Request<SendBody>,
         options: &SendOptions,
     ) -> Result<Response<ResponseBody>, SendError> {
-        let (mut request, mut retries, mut fresh) = (request, options.retries, 1);
+        let (mut upstream, mut request) = (self, request);
+        loop {
+            let Left {
+                error,
+                request: whole,
+                ..
+            } = match upstream.ask(request, options).await {
+                Ok(answer) => return Ok(answer),
+                Err(left) => left,
+            };
+            if let (SendError::Closed, Some(whole), Some(successor)) =
+                (&error, whole, upstream.successor())
+            {
+                (upstream, request) = (successor, whole);
+            } else {
+                upstream.inner.refusals.count_refusal(&error);
+                return Err(error);
+            }
+        }
+    }
+
+    /// Sends a request to one endpoint after the other, as often as it may be.
+    async fn ask(
+        &self,
+        mut request: Request<SendBody>,
+        options: &SendOptions,
+    ) -> Result<Response<ResponseBody>, Left> {
+        let (mut retries, mut fresh) = (options.retries, 1);
         let mut failed: Option<Arc<Endpoint>> = None;
         self.earn_retries();
         loop {
             if self.is_closed() {
-                return Err(SendError::Closed);
+                return Err(Left::whole(SendError::Closed, request, Stale::No));
             }
-            let load = self.choose(options.hash, failed.as_ref())?;
+            let load = match self.choose(options.hash, failed.as_ref()) {
+                Ok(load) => load,
+                Err(error) => return Err(Left::whole(error, request, Stale::No)),
+            };
             if failed.is_some() {
                 load.endpoint().tally.retried();
             }
@@ -65,11 +95,19 @@ impl Upstream {
                 Err(failure) => failure,
             };
             let Failure { left, endpoint } = *failure;
+            if matches!(left.error, SendError::Closed) {
+                return Err(left);
+            }
             endpoint.tally.failed(&left.error);
-            let Some(whole) = left.request else {
-                return Err(left.error);
+            let Left {
+                error,
+                request: Some(whole),
+                stale,
+            } = left
+            else {
+                return Err(left);
             };
-            if left.stale == Stale::Yes && fresh > 0 {
+            if stale == Stale::Yes && fresh > 0 {
                 // Those that were used before it are older still.
                 fresh -= 1;
                 endpoint.retire_all_idle();
@@ -78,7 +116,7 @@ impl Upstream {
                 retries -= 1;
                 failed = Some(endpoint);
             } else {
-                return Err(left.error);
+                return Err(Left::whole(error, whole, stale));
             }
             request = whole;
         }
@@ -87,11 +125,18 @@ impl Upstream {
     /// Sends a request to one endpoint.
     async fn attempt(
         &self,
-        load: Load,
+        mut load: Load,
         request: Request<SendBody>,
         options: &SendOptions,
     ) -> Result<Response<ResponseBody>, Box<Failure>> {
         let endpoint = Arc::clone(load.endpoint());
+        if options.upgrade && !load.sit() {
+            let error = SendError::TooManySessions {
+                endpoint: endpoint.address.clone(),
+            };
+            let left = Left::whole(error, request, Stale::No);
+            return Err(Box::new(Failure { left, endpoint }));
+        }
         let patience = Patience {
             importance: options.importance,
             only: options.upgrade.then_some(Version::Http1),
@@ -172,7 +217,7 @@ impl Upstream {
     ) -> Response<ResponseBody> {
         let endpoint = flight.load().endpoint().address.clone();
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
-            flight.lease().handle.connection().begin_tunnel();
+            flight.lease().upgraded();
             self.context().spawn(flight.until_gone());
             return answer.map(|incoming| ResponseBody::new(incoming, None, endpoint, patience));
         }

@@ -21,6 +21,9 @@ wharf_pool::settings! {
         /// The most connections to one endpoint. What all endpoints together may hold is
         /// `max_connections`.
         max_connections_per_endpoint: Count = count(100), Now;
+        /// The most sessions with one endpoint: connections that were upgraded, as WebSocket's are. They last, and are
+        /// none of `max_connections_per_endpoint`. Off: as many as clients may have.
+        max_sessions_per_endpoint: Option<Count> = None, Now;
         /// The most requests in flight on one connection of HTTP/2; fewer if the endpoint says so.
         max_streams: Count = count(100), NextConnection;
         /// From looking the name up to the end of the TLS handshake.
@@ -35,7 +38,7 @@ wharf_pool::settings! {
         /// How long an endpoint may take nothing of a request's body.
         send_timeout: Option<Duration> = Some(Duration::from_mins(1)), Now;
         /// The most requests that wait for a connection to one endpoint; others are refused at once.
-        max_waiting: Count = count(200), Restart;
+        max_waiting: Count = count(200), Now;
         /// The longest wait for a connection.
         wait_timeout: Duration = Duration::from_secs(5), Now;
         /// On HTTP/2, while requests are in flight: how long nothing may come before the endpoint is sent a PING.

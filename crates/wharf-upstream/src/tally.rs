@@ -11,11 +11,37 @@ use crate::error::SendError;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     outcomes: [AtomicU64; Outcome::ALL.len()],
-    failures: [AtomicU64; SendError::KINDS.len()],
+    failures: Kinds,
     latency: AtomicU64,
     answers: AtomicU64,
     ejections: AtomicU64,
     retries: AtomicU64,
+}
+
+/// Requests that were not answered, by [`SendError::kind`].
+#[derive(Debug, Default)]
+pub(crate) struct Kinds([AtomicU64; SendError::KINDS.len()]);
+
+impl Kinds {
+    fn count(&self, error: &SendError) {
+        let place = SendError::KINDS.iter().position(|it| *it == error.kind());
+        if let Some(place) = place {
+            add(&self.0[place], 1);
+        }
+    }
+
+    /// Counts it if it is a refusal of ours.
+    pub(crate) fn count_refusal(&self, error: &SendError) {
+        if SendError::REFUSALS.contains(&error.kind()) {
+            self.count(error);
+        }
+    }
+
+    /// Every kind.
+    pub(crate) fn read(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.0.iter().map(|it| it.load(Ordering::Relaxed));
+        SendError::KINDS.into_iter().zip(counts).collect()
+    }
 }
 
 /// The figures of one endpoint since start. They only grow.
@@ -42,10 +68,7 @@ impl Tally {
     }
 
     pub(crate) fn failed(&self, error: &SendError) {
-        let place = SendError::KINDS.iter().position(|it| *it == error.kind());
-        if let Some(place) = place {
-            add(&self.failures[place], 1);
-        }
+        self.failures.count(error);
     }
 
     pub(crate) fn answered(&self, took: Duration) {
@@ -71,10 +94,7 @@ impl Tally {
                 .into_iter()
                 .zip(self.outcomes.each_ref().map(of))
                 .collect(),
-            failures_by_kind: SendError::KINDS
-                .into_iter()
-                .zip(self.failures.each_ref().map(of))
-                .collect(),
+            failures_by_kind: self.failures.read(),
             latency: Duration::from_nanos(of(&self.latency)),
             answers: of(&self.answers),
             ejections: of(&self.ejections),

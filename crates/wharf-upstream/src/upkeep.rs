@@ -39,6 +39,6 @@ impl Endpoint {
     fn tend(self: &Arc<Self>) {
         let trimmed = self.trim();
         drop(trimmed);
-        self.grow();
+        self.settle();
     }
 }

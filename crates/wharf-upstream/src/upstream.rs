@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use wharf_control::upstream::RetryBudget;
@@ -20,6 +20,7 @@ use crate::endpoint::{Endpoint, Load};
 use crate::error::SendError;
 use crate::policy::HealthCheckSettings;
 use crate::setup::{StartError, UpstreamSettings, UpstreamSetup};
+use crate::tally::Kinds;
 use crate::{ticker, upkeep};
 
 /// Several servers that are asked as if they were one. Cheap to clone; all clones share everything.
@@ -37,6 +38,10 @@ pub(crate) struct Inner {
     /// Held while something changes.
     changing: Mutex<UpstreamSettings>,
     pub(crate) registration: Registration,
+    /// Requests that were refused here.
+    pub(crate) refusals: Kinds,
+    /// Who is asked in its place, once it is closed.
+    pub(crate) successor: OnceLock<Upstream>,
 }
 
 impl Inner {
@@ -108,6 +113,8 @@ impl Upstream {
                 fleet: ArcSwap::from_pointee(fleet),
                 changing: Mutex::new(settings),
                 registration,
+                refusals: Kinds::default(),
+                successor: OnceLock::new(),
             }),
         };
         upstream.keep(link_local);
@@ -148,6 +155,18 @@ impl Upstream {
 
     pub(crate) fn context(&self) -> &Arc<Context> {
         &self.inner.context
+    }
+
+    /// Requests that were refused here, before anything of them was sent, by [`SendError::kind`]: no endpoint,
+    /// connection or place in line could be had. They only grow.
+    pub fn refusals(&self) -> Vec<(&'static str, u64)> {
+        let all = self.inner.refusals.read().into_iter();
+        all.filter(|(kind, _)| SendError::REFUSALS.contains(kind))
+            .collect()
+    }
+
+    pub(crate) fn successor(&self) -> Option<&Self> {
+        self.inner.successor.get()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

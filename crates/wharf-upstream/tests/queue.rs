@@ -55,6 +55,56 @@ async fn a_full_queue_refuses_and_a_long_wait_ends() {
     assert_eq!(waited.unwrap_err().kind(), "wait_timeout");
     assert_eq!(refused.unwrap_err().kind(), "too_many_waiting");
     assert_eq!(upstream.endpoints()[0].waiting, 0);
+    let refused: Vec<_> = upstream
+        .refusals()
+        .into_iter()
+        .filter(|it| it.1 > 0)
+        .collect();
+    assert_eq!(refused, [("too_many_waiting", 1), ("wait_timeout", 1)]);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_made_longer_is_longer_at_once() {
+    let server = Server::good().await;
+    let upstream = narrow(&server, 1, Duration::from_secs(20)).await;
+    let busy = join_all([ask(&upstream, "/?1000"), ask(&upstream, "/?1000")]);
+    let more = async {
+        until("both are under way", || server.requests() == 2).await;
+        let mut settings = upstream.settings();
+        settings.pool.protocol.max_waiting = Count::new(10).unwrap();
+        upstream.apply(settings).unwrap();
+        join_all((0..5).map(|_| ask(&upstream, "/"))).await
+    };
+    let (busy, waited) = tokio::join!(busy, more);
+    for answered in busy.into_iter().chain(waited) {
+        assert_eq!(answered.unwrap().0, 200);
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_when_an_upstream_is_replaced_is_answered_by_its_successor() {
+    let (before, after) = (Server::good().await, Server::good().await);
+    let (old, new) = (
+        narrow(&before, 10, Duration::from_secs(20)).await,
+        narrow(&after, 10, Duration::from_secs(20)).await,
+    );
+    let busy = join_all([ask(&old, "/?1000"), ask(&old, "/?1000")]);
+    let waits = async {
+        until("both are under way", || before.requests() == 2).await;
+        ask(&old, "/").await
+    };
+    let close = async {
+        until("one waits", || old.endpoints()[0].waiting == 1).await;
+        old.close_for(&new, Duration::from_secs(20)).await
+    };
+    let (busy, waited, cut) = tokio::join!(busy, waits, close);
+    for answered in busy {
+        assert_eq!(answered.unwrap().1, before.address.to_string());
+    }
+    assert_eq!((waited.unwrap().1, cut), (after.address.to_string(), 0));
+    // Whoever still has the old one asks the new one from now on.
+    assert_eq!(ask(&old, "/").await.unwrap().1, after.address.to_string());
+    assert!(old.refusals().iter().all(|(_, n)| *n == 0));
 }
 
 #[tokio::test]

@@ -319,3 +319,91 @@ async fn a_check_that_takes_longer_than_a_connection_may_be_idle_keeps_nobody_bu
     let (spent, in_all) = (busy().saturating_sub(before), begun.elapsed());
     assert!(spent * 2 < in_all, "busy for {spent:?} of {in_all:?}");
 }
+
+#[tokio::test]
+async fn another_weight_keeps_connections_and_what_is_known() {
+    let server = Server::good().await;
+    let upstream = upstream(&[server.url("http")], |_| {});
+    for _ in 0..5 {
+        assert_eq!(ask(&upstream, "/").await.unwrap().0, 200);
+    }
+    until("two are idle", || upstream.endpoints()[0].idle == 2).await;
+    let ids = || -> Vec<_> {
+        let all = upstream.pool().connections();
+        all.iter().map(wharf_pool::ConnectionHandle::id).collect()
+    };
+    let before = ids();
+    let mut settings = upstream.settings();
+    settings.endpoints[0].weight = 7;
+    upstream.apply(settings).unwrap();
+    assert_eq!(ask(&upstream, "/").await.unwrap().0, 200);
+    let endpoint = &upstream.endpoints()[0];
+    assert_eq!((endpoint.weight, endpoint.metrics.answers), (7, 6));
+    let after = ids();
+    assert!(
+        before.iter().all(|id| after.contains(id)),
+        "{before:?} {after:?}"
+    );
+}
+
+#[tokio::test]
+async fn weights_that_change_are_shares_that_change() {
+    let (one, other) = (Server::good().await, Server::good().await);
+    let upstream = upstream(&[one.url("http"), other.url("http")], |setup| {
+        setup.settings.balance = Balance::RoundRobin;
+    });
+    let mut settings = upstream.settings();
+    settings.endpoints[1].weight = 3;
+    upstream.apply(settings).unwrap();
+    for _ in 0..40 {
+        assert_eq!(ask(&upstream, "/").await.unwrap().0, 200);
+    }
+    assert_eq!((one.requests(), other.requests()), (10, 30));
+}
+
+#[tokio::test]
+async fn an_endpoint_whose_connections_are_all_busy_is_checked_too() {
+    // Requests are answered never, checks not at all well.
+    let server = Server::raw(|_, mut socket| async move {
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n") {
+            let Ok(byte) = socket.read_u8().await else {
+                return;
+            };
+            seen.push(byte);
+        }
+        if seen.starts_with(b"GET /health") {
+            drop(
+                socket
+                    .write_all(b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n")
+                    .await,
+            );
+        } else {
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let good = Server::good().await;
+    let upstream = upstream(&[server.url("http"), good.url("http")], |setup| {
+        let mut checks = HealthCheckSettings::default();
+        checks.interval = Duration::from_millis(250);
+        let path = wharf_pool::config::Value::text("/health");
+        checks.path = wharf_pool::config::Setting::read(&path).unwrap();
+        setup.settings.health_check = Some(checks);
+        setup.settings.pool.protocol.min_idle = None;
+        setup.settings.pool.protocol.max_connections_per_endpoint = Count::new(1).unwrap();
+        setup.settings.balance = Balance::RoundRobin;
+    });
+    let options = SendOptions::default();
+    let hangs = async {
+        let both = tokio::join!(
+            upstream.send(get("/x"), &options),
+            upstream.send(get("/x"), &options)
+        );
+        drop(both);
+    };
+    tokio::select! {
+        () = hangs => unreachable!("one of them is never answered"),
+        () = until("it is down", || state(&upstream, 0) == "down") => {}
+    }
+}

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use wharf_pool::CloseReason;
+use wharf_pool::config::Count;
 use wharf_testkit::certificates::{Authority, Identity};
 use wharf_upstream::{SendOptions, Upstream};
 
@@ -165,4 +169,74 @@ async fn an_upgrade_gets_a_connection_of_http1_beside_those_of_http2() {
         .await
         .unwrap();
     assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn an_upgrade_waits_its_turn_and_no_longer_than_its_deadline() {
+    let authority = Authority::new("test");
+    let (server, _) = secured(&authority, &[b"http/1.1"], false).await;
+    let upstream = trusting(&server, anonymous(&authority));
+    let mut settings = upstream.settings();
+    settings.pool.protocol.max_connections_per_endpoint = Count::new(1).unwrap();
+    settings.pool.protocol.wait_timeout = Duration::from_secs(30);
+    upstream.apply(settings).unwrap();
+    assert_eq!(ask(&upstream, "/").await.unwrap().0, 200);
+    let mut options = SendOptions::default();
+    options.upgrade = true;
+    let patient = async {
+        until("it is busy", || upstream.endpoints()[0].in_flight == 1).await;
+        upstream.send(get("/"), &options).await
+    };
+    let mut hurried = options;
+    let hasty = async {
+        until("both are there", || upstream.endpoints()[0].in_flight == 2).await;
+        hurried.deadline = Some(Instant::now() + Duration::from_millis(300));
+        let begun = Instant::now();
+        let answered = upstream.send(get("/"), &hurried).await;
+        (answered, begun.elapsed())
+    };
+    let (busy, patient, (hasty, took)) = tokio::join!(ask(&upstream, "/?3000"), patient, hasty);
+    assert_eq!(busy.unwrap().0, 200);
+    assert_eq!(patient.unwrap().status(), 200);
+    let kind = hasty.unwrap_err().kind();
+    assert!(["deadline", "wait_timeout"].contains(&kind), "{kind}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_awaits_its_successor_hears_that_its_time_is_over() {
+    let authority = Authority::new("test");
+    let (certificates, key) = chain(&authority.server(&["localhost"]));
+    let config = ServerConfig::builder().with_no_client_auth();
+    let mut config = config.with_single_cert(certificates, key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    // Only the first is ever greeted.
+    let server = Server::raw(move |nth, socket| {
+        let acceptor = acceptor.clone();
+        async move {
+            if nth == 0 {
+                serve(acceptor.accept(socket).await.unwrap(), Arc::default()).await;
+            } else {
+                let _open = socket;
+                std::future::pending::<()>().await;
+            }
+        }
+    })
+    .await;
+    let upstream = trusting(&server, anonymous(&authority));
+    let mut settings = upstream.settings();
+    settings.pool.common.max_age = Some(Duration::from_secs(1));
+    settings.pool.protocol.connect_timeout = Duration::from_mins(1);
+    upstream.apply(settings).unwrap();
+    assert_eq!(ask(&upstream, "/").await.unwrap().0, 200);
+    let all = upstream.pool().connections();
+    let old = &all[0];
+    until("its successor is on its way", || server.connections() == 2).await;
+    old.abort(CloseReason::Admin);
+    let is_there = |it: &wharf_pool::ConnectionHandle<_>| it.id() == old.id();
+    until("it is gone", || {
+        !upstream.pool().connections().iter().any(is_there)
+    })
+    .await;
 }

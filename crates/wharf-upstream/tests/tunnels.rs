@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use wharf_pool::config::Count;
 use wharf_upstream::{SendBody, SendOptions, Upstream};
 
-use crate::servers::{Server, head, until, upstream};
+use crate::servers::{Server, get, head, until, upstream};
 
 type Tunnel = TokioIo<hyper::upgrade::Upgraded>;
 
@@ -79,4 +79,66 @@ async fn a_tunnel_in_which_nothing_happens_hears_that_its_time_is_over() {
     let read = heard.expect("it heard nothing").unwrap().unwrap();
     assert!(read.is_err());
     until("the connection is closed", || upstream.pool().active() == 0).await;
+}
+
+/// Sends `/`, which is answered by nothing but a session's echo.
+async fn occupied(upstream: &Upstream) -> bool {
+    let options = SendOptions::default();
+    let answer = timeout(
+        Duration::from_millis(200),
+        upstream.send(get("/"), &options),
+    )
+    .await;
+    !matches!(
+        answer,
+        Err(_) | Ok(Err(wharf_upstream::SendError::Malformed { .. }))
+    )
+}
+
+#[tokio::test]
+async fn sessions_take_no_connection_from_requests() {
+    let (server, upstream) = echoing().await;
+    let mut tunnels = Vec::new();
+    for nth in 1..=5 {
+        tunnels.push(tunnel(&upstream).await);
+        let report = &upstream.endpoints()[0];
+        assert_eq!((report.active, report.sessions, report.idle), (nth, nth, 0));
+    }
+    // There is still a connection to be had; this server answers nothing else on it.
+    assert!(!occupied(&upstream).await);
+    assert_eq!(server.connections(), 6);
+    for mut tunnel in tunnels {
+        tunnel.write_all(b"x").await.unwrap();
+        assert_eq!(tunnel.read_u8().await.unwrap(), b'x');
+    }
+    until("all are over", || upstream.endpoints()[0].sessions == 0).await;
+}
+
+#[tokio::test]
+async fn there_are_no_more_sessions_than_there_may_be() {
+    let (_server, upstream) = echoing().await;
+    let mut settings = upstream.settings();
+    settings.pool.protocol.max_sessions_per_endpoint = Count::new(2);
+    upstream.apply(settings).unwrap();
+    let (first, _second) = (tunnel(&upstream).await, tunnel(&upstream).await);
+    let request = || {
+        Request::get("/echo")
+            .header("connection", "upgrade")
+            .header("upgrade", "echo")
+    };
+    let mut options = SendOptions::default();
+    options.upgrade = true;
+    let third = request().body(SendBody::default()).unwrap();
+    let error = upstream.send(third, &options).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.nothing_was_sent()),
+        ("too_many_sessions", true)
+    );
+    drop(first);
+    until("one is over", || upstream.endpoints()[0].sessions == 1).await;
+    until("its place is free", || {
+        upstream.endpoints()[0].in_flight == 1
+    })
+    .await;
+    let _third = tunnel(&upstream).await;
 }

@@ -49,6 +49,11 @@ impl Codel {
         }
     }
 
+    /// Takes other numbers from now on; what is known of the queue stays.
+    pub const fn set(&mut self, settings: CodelSettings) {
+        self.settings = settings;
+    }
+
     /// Someone leaves the queue after a wait; true if he is to be dropped.
     pub fn leaves(&mut self, waited: Duration, now: Timestamp) -> bool {
         self.turn(now);

@@ -79,6 +79,12 @@ impl<T> Waiters<T> {
         }
     }
 
+    /// Takes other numbers from now on. Who waits stays, also where there are more than may be now.
+    pub const fn set(&mut self, most: usize, codel: CodelSettings) {
+        self.most = most;
+        self.codel.set(codel);
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.waiting.len()

@@ -12,7 +12,8 @@ use wharf_pool::ConnId;
 
 use super::ledger::BackOff;
 use super::{Answer, Endpoint, Lease, LeaseError, Presence, Sender};
-use crate::connect::{self, ConnectError, Connected, Version};
+use crate::connect::{ConnectError, Connected, Version};
+use crate::connection::Beside;
 use crate::drive::{Driver, Streams};
 use crate::transport::Wire;
 
@@ -27,6 +28,8 @@ pub(crate) struct Attempt {
 pub(crate) enum For {
     /// A request that does not stand in the queue.
     Request,
+    /// A check, which is not waited with: how the pool is, it does not ask.
+    Check,
     /// Nobody that could not do without.
     Nobody,
 }
@@ -42,12 +45,9 @@ const BACK_OFF_MOST: Duration = Duration::from_secs(30);
 
 impl Attempt {
     /// Begins one that the ledger has counted.
-    pub(crate) fn begin(endpoint: Arc<Endpoint>) {
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>) {
         let context = Arc::clone(&endpoint.context);
-        let attempt = Self {
-            endpoint,
-            ended: false,
-        };
+        let attempt = Self::counted(endpoint);
         let closing = context.closing.clone();
         context.spawn(async move {
             tokio::select! {
@@ -72,10 +72,23 @@ impl Attempt {
     pub(crate) fn beside(endpoint: &Arc<Endpoint>) -> Option<Self> {
         let settings = endpoint.context.config();
         let room = endpoint.ledger().take_room(&settings);
-        room.then(|| Self {
+        room.then(|| Self::counted(endpoint))
+    }
+
+    /// One that the ledger has counted.
+    pub(super) fn counted(endpoint: &Arc<Endpoint>) -> Self {
+        Self {
             endpoint: Arc::clone(endpoint),
             ended: false,
-        })
+        }
+    }
+
+    /// One that is beside those that requests share, and that the ledger counts when it is there.
+    pub(crate) fn of_check(endpoint: &Arc<Endpoint>) -> Self {
+        Self {
+            endpoint: Arc::clone(endpoint),
+            ended: true,
+        }
     }
 
     /// Makes a connection that is leased from the beginning.
@@ -87,7 +100,11 @@ impl Attempt {
         let endpoint = Arc::clone(&self.endpoint);
         let made = self.make(for_whom, only).await;
         let id = made
-            .inspect_err(|error| self.fail(error))
+            .inspect_err(|error| {
+                self.fail(error);
+                // Somebody else may have the room.
+                endpoint.settle();
+            })
             .map_err(LeaseError::Connect)?;
         let loan = endpoint.ledger().links.lend(id);
         loan.map(|loan| Lease::new(endpoint, loan))
@@ -99,15 +116,18 @@ impl Attempt {
         let endpoint = Arc::clone(&self.endpoint);
         let settings = endpoint.context.config();
         let protocol = &settings.protocol;
-        let pool = &endpoint.context.pool;
-        let slot = match pool.reserve() {
-            Ok(slot) => slot,
+        let (pool, line) = (&endpoint.context.pool, &endpoint.context.line);
+        let wanted = match for_whom {
+            For::Request => true,
+            For::Check => false,
             // Others keep what they have, if it is wanted by nobody here.
-            Err(_) if for_whom == For::Nobody && endpoint.usage().waiting == 0 => {
-                return Err(ConnectError::Limit);
-            }
-            Err(_) => {
-                let slot = timeout(protocol.wait_timeout, connect::slot(pool)).await;
+            For::Nobody => endpoint.usage().waiting > 0,
+        };
+        let slot = match line.at_once(pool) {
+            Some(slot) => slot,
+            None if !wanted => return Err(ConnectError::Limit),
+            None => {
+                let slot = timeout(protocol.wait_timeout, line.slot(pool)).await;
                 slot.map_err(|_| ConnectError::Limit)?
             }
         };
@@ -117,6 +137,9 @@ impl Attempt {
         let connecting = connector.connect(&endpoint.address, slot, only);
         let connected = timeout(limit, connecting).await;
         let connected = connected.map_err(|_| ConnectError::Timeout(limit))??;
+        if for_whom == For::Check {
+            connected.io.handle().connection().set_beside(Beside::Check);
+        }
         let entering = timeout(limit, self.enter(connected, begun)).await;
         entering.map_err(|_| ConnectError::Timeout(limit))?
     }
@@ -177,6 +200,9 @@ impl Attempt {
 
     /// The socket is open, and counted as such.
     fn ended(&mut self) {
+        if self.ended {
+            return;
+        }
         self.ended = true;
         let mut ledger = self.endpoint.ledger();
         ledger.connecting = ledger.connecting.saturating_sub(1);
@@ -184,9 +210,7 @@ impl Attempt {
 
     fn fail(&mut self, error: &ConnectError) {
         let endpoint = Arc::clone(&self.endpoint);
-        if !self.ended {
-            self.ended();
-        }
+        self.ended();
         let now = endpoint.context.clock.now();
         tracing::debug!(endpoint = %endpoint.address, %error, "no connection");
         if error.is_the_endpoints() {
@@ -207,9 +231,7 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if !self.ended {
-            self.ended();
-        }
+        self.ended();
     }
 }
 

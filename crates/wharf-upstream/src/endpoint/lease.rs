@@ -6,17 +6,16 @@ use http::Request;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use wharf_control::upstream::{NoPlace, Ticket, longest_wait};
-use wharf_pool::config::PoolConfig;
 use wharf_pool::{CloseReason, ConnId, ConnectionHandle};
 
 use super::codec::Sent;
+use super::ledger::Need;
 use super::links::Loan;
 use super::{Attempt, Endpoint, For};
 use crate::address::Scheme;
 use crate::body::SendBody;
 use crate::connect::{ConnectError, Version};
 use crate::connection::UpstreamConnection;
-use crate::settings::PoolSettings;
 
 /// The right to one request on one connection; given back when it is dropped.
 pub(crate) struct Lease {
@@ -60,6 +59,13 @@ pub(crate) enum LeaseError {
     Shed,
     /// The upstream was closed meanwhile.
     Closed,
+}
+
+/// What somebody who waited for a connection is given.
+pub(crate) enum Granted {
+    Lease(Lease),
+    /// The right to make one himself.
+    Room(Attempt),
 }
 
 /// Whether a connection had been used before, so that its end may have nothing to do with the request that
@@ -125,6 +131,12 @@ impl Lease {
         self.version
     }
 
+    /// From now on the connection is a session's, and another may be made in its place.
+    pub(crate) fn upgraded(&self) {
+        self.endpoint.ledger().upgraded(self.id);
+        self.endpoint.settle();
+    }
+
     /// The request is about to be given to the codec.
     pub(crate) const fn begin(&mut self) {
         self.request = Step::Begun;
@@ -160,7 +172,7 @@ impl Drop for Lease {
         let waited_for = {
             let mut ledger = self.endpoint.ledger();
             ledger.links.give_back(self.id);
-            !ledger.waiters.is_empty()
+            ledger.is_waited_for()
         };
         if waited_for || self.endpoint.has_left() {
             self.endpoint.settle();
@@ -175,26 +187,42 @@ impl Endpoint {
     ///
     /// Dropped, it holds no place in the queue; a connection that was granted meanwhile goes to the next.
     pub(crate) async fn lease(self: &Arc<Self>, patience: Patience) -> Result<Lease, LeaseError> {
-        if patience.only == Some(Version::Http1) && self.address.scheme() == Scheme::Https {
-            // A whole handshake is in it, and every lease would have the room for one.
-            return Box::pin(self.lease_http1()).await;
+        let need = match patience.only {
+            Some(Version::Http1) if self.address.scheme() == Scheme::Https => Need::Http1,
+            Some(Version::Http1 | Version::Http2) | None => Need::Any,
+        };
+        let taken = self.ledger().take(need);
+        if let Some(loan) = taken {
+            let lease = Lease::new(Arc::clone(self), loan);
+            self.grow();
+            return Ok(lease);
         }
+        let granted = match self.wait(need, patience).await? {
+            Granted::Lease(lease) => return Ok(lease),
+            // A whole handshake is in it, and every lease would have the room for one.
+            Granted::Room(attempt) => Box::pin(attempt.private(For::Request, patience.only)),
+        };
+        match patience.deadline {
+            Some(due) => timeout_at(due, granted)
+                .await
+                .map_err(|_| LeaseError::Timeout)?,
+            None => granted.await,
+        }
+    }
+
+    /// Waits in line.
+    async fn wait(self: &Arc<Self>, need: Need, patience: Patience) -> Result<Granted, LeaseError> {
+        let (answer, granted) = oneshot::channel();
         let now = self.context.clock.now();
-        let longest = |config: &PoolConfig<PoolSettings>| config.protocol.wait_timeout;
-        let until = now.after(self.context.pool.with_config(longest));
+        let config = self.context.config();
+        let until = now.after(config.protocol.wait_timeout);
         let due = patience.deadline.map(|due| self.context.clock.at(due));
         let until = due.map_or(until, |due| until.min(longest_wait(due, now)));
-        let (place, granted) = {
+        let place = {
             let mut ledger = self.ledger();
-            if let Some(loan) = ledger.links.take() {
-                drop(ledger);
-                let lease = Lease::new(Arc::clone(self), loan);
-                self.grow();
-                return Ok(lease);
-            }
-            let (answer, granted) = oneshot::channel();
-            let place = ledger.waiters.join(patience.importance, until, answer, now);
-            (place, granted)
+            ledger.heed(&config);
+            let line = ledger.line(need);
+            line.join(patience.importance, until, answer, now)
         };
         let (ticket, displaced) = place.map_err(|NoPlace(_)| LeaseError::Full)?;
         if let Some(displaced) = displaced {
@@ -203,45 +231,28 @@ impl Endpoint {
         }
         let _place = Place {
             endpoint: self,
+            need,
             ticket,
         };
         self.settle();
-        wait(granted, self.context.clock.instant(until)).await
-    }
-}
-
-impl Endpoint {
-    /// A request on a connection of HTTP/1, where others may be of HTTP/2.
-    async fn lease_http1(self: &Arc<Self>) -> Result<Lease, LeaseError> {
-        let loan = self.ledger().links.take_http1();
-        if let Some(loan) = loan {
-            return Ok(Lease::new(Arc::clone(self), loan));
+        match timeout_at(self.context.clock.instant(until), granted).await {
+            Ok(Ok(granted)) => granted,
+            // Nobody drops a waiter without a word.
+            Ok(Err(_)) | Err(_) => Err(LeaseError::Timeout),
         }
-        let attempt = Attempt::beside(self).ok_or(LeaseError::Full)?;
-        attempt.private(For::Request, Some(Version::Http1)).await
-    }
-}
-
-async fn wait(
-    granted: oneshot::Receiver<Result<Lease, LeaseError>>,
-    until: Instant,
-) -> Result<Lease, LeaseError> {
-    match timeout_at(until, granted).await {
-        Ok(Ok(granted)) => granted,
-        // Nobody drops a waiter without a word.
-        Ok(Err(_)) | Err(_) => Err(LeaseError::Timeout),
     }
 }
 
 /// A place in the queue, left when it is dropped.
 struct Place<'a> {
     endpoint: &'a Arc<Endpoint>,
+    need: Need,
     ticket: Ticket,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let left = self.endpoint.ledger().waiters.leave(self.ticket);
+        let left = self.endpoint.ledger().line(self.need).leave(self.ticket);
         drop(left);
     }
 }

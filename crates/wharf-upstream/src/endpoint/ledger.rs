@@ -1,31 +1,42 @@
 //! [`Ledger`]: the connections to one endpoint, who uses them, and who waits for one.
 
+mod turns;
+
+pub(super) use turns::{Grant, Need, Turn};
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use wharf_control::Timestamp;
-use wharf_control::upstream::{CodelSettings, Fate, PoolSize, PoolSizeSettings, PoolUse, Waiters};
+use wharf_control::upstream::{PoolSize, PoolSizeSettings, PoolUse, Waiters};
 use wharf_pool::config::{Count, PoolConfig};
 use wharf_pool::{ConnId, ConnectionHandle};
 
-use super::links::{Links, Loan};
-use super::{Lease, LeaseError, Sender};
+use super::links::Links;
+use super::{Granted, LeaseError, Sender};
 use crate::address::Scheme;
 use crate::connect::Version;
-use crate::connection::UpstreamConnection;
+use crate::connection::{Beside, UpstreamConnection};
 use crate::settings::PoolSettings;
 
 /// Whoever waits for a connection.
-pub(super) type Waiter = oneshot::Sender<Result<Lease, LeaseError>>;
+pub(super) type Waiter = oneshot::Sender<Result<Granted, LeaseError>>;
 
 /// The connections to one endpoint.
 pub(super) struct Ledger {
     pub(super) links: Links,
-    /// Connections whose socket is open, in whatever state.
+    /// Connections that requests share whose socket is open, in whatever state.
     open: u32,
     pub(super) connecting: u32,
-    pub(super) waiters: Waiters<Waiter>,
+    /// Those beside them.
+    sessions: u32,
+    checks: u32,
+    /// Sessions that are asked for or there.
+    seats: u32,
+    waiters: Waiters<Waiter>,
+    /// Those for whom only HTTP/1 will do, where TLS may agree on HTTP/2.
+    upgrades: Waiters<Waiter>,
     size: PoolSize,
     pub(super) back_off: BackOff,
     /// Whether the endpoint is one of the upstream's, and not of a former configuration.
@@ -35,12 +46,6 @@ pub(super) struct Ledger {
     agreed: Option<Version>,
     /// How long it takes to connect, by the last few.
     connect: Duration,
-}
-
-/// Somebody's turn.
-pub(super) struct Turn {
-    pub(super) waiter: Waiter,
-    pub(super) granted: Result<Loan, LeaseError>,
 }
 
 /// When attempts that nobody waits for may be made again.
@@ -58,11 +63,16 @@ impl Ledger {
         now: Timestamp,
     ) -> Self {
         let most_waiting = settings.protocol.max_waiting.get() as usize;
+        let waiters = || Waiters::new(most_waiting, turns::codel(settings), now);
         Self {
             links: Links::new(settings.protocol.max_streams.get()),
             open: 0,
             connecting: 0,
-            waiters: Waiters::new(most_waiting, codel(settings), now),
+            sessions: 0,
+            checks: 0,
+            seats: 0,
+            waiters: waiters(),
+            upgrades: waiters(),
             size: PoolSize::new(size_settings(scheme == Scheme::H2c, settings), seed, now),
             back_off: BackOff::default(),
             member: true,
@@ -105,18 +115,56 @@ impl Ledger {
 
     /// Whether there is no connection, and the last attempt has failed.
     pub(super) const fn is_unreachable(&self) -> bool {
-        self.open == 0 && self.back_off.failures > 0
+        self.open + self.sessions == 0 && self.back_off.failures > 0
     }
 
     /// A socket is open.
-    pub(super) fn opened(&mut self) {
-        self.open += 1;
+    pub(super) fn opened(&mut self, connection: &UpstreamConnection) {
+        *self.count_of(connection) += 1;
     }
 
     /// A socket was closed. What is left of the connection is to be dropped outside of the lock.
-    pub(super) fn closed(&mut self, id: ConnId) -> Option<Sender> {
-        self.open = self.open.saturating_sub(1);
-        self.links.remove(id)
+    pub(super) fn closed(
+        &mut self,
+        handle: &ConnectionHandle<UpstreamConnection>,
+    ) -> Option<Sender> {
+        let count = self.count_of(handle.connection());
+        *count = count.saturating_sub(1);
+        self.links.remove(handle.id())
+    }
+
+    fn count_of(&mut self, connection: &UpstreamConnection) -> &mut u32 {
+        match connection.beside() {
+            None => &mut self.open,
+            Some(Beside::Session) => &mut self.sessions,
+            Some(Beside::Check) => &mut self.checks,
+        }
+    }
+
+    /// A connection has become a session: another may be made in its place.
+    pub(super) fn upgraded(&mut self, id: ConnId) {
+        if self.links.step_aside(id, Beside::Session) {
+            self.open = self.open.saturating_sub(1);
+            self.sessions += 1;
+        }
+    }
+
+    /// Sessions that are open.
+    pub(super) const fn sessions(&self) -> u32 {
+        self.sessions
+    }
+
+    /// A place for one session more; false if there is none.
+    pub(super) fn take_seat(&mut self, settings: &PoolConfig<PoolSettings>) -> bool {
+        let most = settings.protocol.max_sessions_per_endpoint;
+        let free = most.is_none_or(|most| self.seats < most.get());
+        self.seats += u32::from(free);
+        free
+    }
+
+    /// A session has ended, or never was.
+    pub(super) fn leave_seat(&mut self) {
+        self.seats = self.seats.saturating_sub(1);
     }
 
     /// Begins no more, and takes all out of use. Those who wait go on waiting for what is begun.
@@ -193,55 +241,6 @@ impl Ledger {
         };
         self.connecting += wanted;
         wanted
-    }
-
-    /// Whose turn it is, if there is something to give.
-    pub(super) fn turn(&mut self, now: Timestamp) -> Option<Turn> {
-        if self.waiters.is_empty() {
-            return None;
-        }
-        let loan = self.links.take()?;
-        let Some((waiter, fate)) = self.waiters.next(Duration::ZERO, now) else {
-            self.links.give_back(loan.id);
-            return None;
-        };
-        let granted = match fate {
-            Fate::Serve => Ok(loan),
-            Fate::TooLate | Fate::Shed => {
-                self.links.give_back(loan.id);
-                Err(if fate == Fate::Shed {
-                    LeaseError::Shed
-                } else {
-                    LeaseError::Timeout
-                })
-            }
-        };
-        Some(Turn { waiter, granted })
-    }
-
-    /// Those who have nothing left to wait for, since no connection could be made and none is there.
-    pub(super) fn hopeless(&mut self, now: Timestamp) -> Vec<Waiter> {
-        if self.open > 0 || self.connecting > 0 {
-            return Vec::new();
-        }
-        self.dismiss(now)
-    }
-
-    /// All who wait; they wait no longer.
-    pub(super) fn dismiss(&mut self, now: Timestamp) -> Vec<Waiter> {
-        std::iter::from_fn(|| self.waiters.next(Duration::ZERO, now))
-            .map(|(waiter, _)| waiter)
-            .collect()
-    }
-}
-
-/// When a queue stands: while even the shortest wait is over a tenth of the longest allowed. The law's own 5 ms
-/// would shed whoever comes while the first connection is made.
-fn codel(settings: &PoolConfig<PoolSettings>) -> CodelSettings {
-    let longest = settings.protocol.wait_timeout;
-    CodelSettings {
-        target: longest / 10,
-        interval: longest / 5,
     }
 }
 

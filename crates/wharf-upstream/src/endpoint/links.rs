@@ -6,7 +6,7 @@ use wharf_pool::{ConnId, ConnectionHandle};
 
 use super::Sender;
 use crate::connect::Version;
-use crate::connection::UpstreamConnection;
+use crate::connection::{Beside, UpstreamConnection};
 
 /// The connections to one endpoint that take requests, or have taken them.
 pub(super) struct Links {
@@ -36,6 +36,10 @@ impl Link {
             handle: self.handle.clone(),
             version,
         })
+    }
+
+    fn is_shared(&self) -> bool {
+        self.handle.connection().beside().is_none()
     }
 
     fn capacity(&self, limit: u32) -> u32 {
@@ -124,9 +128,10 @@ impl Links {
         back
     }
 
-    /// A connection takes another request.
+    /// A connection takes another request, if it is still one that requests share.
     pub(super) fn freed(&mut self, id: ConnId) {
-        if !self.free.contains(&id) {
+        let shared = self.all.get(&id).is_some_and(Link::is_shared);
+        if shared && !self.free.contains(&id) {
             self.free.push(id);
         }
     }
@@ -206,9 +211,16 @@ impl Links {
         self.all.values().find_map(carries)
     }
 
-    /// Requests in flight on all of them.
+    /// Requests in flight on all of them that requests share.
     pub(super) fn streams(&self) -> u32 {
-        self.all.values().map(|link| link.streams).sum()
+        let shared = self.all.values().filter(|link| link.is_shared());
+        shared.map(|link| link.streams).sum()
+    }
+
+    /// A connection that is none of those that requests share from now on; false if it is gone, or was not before.
+    pub(super) fn step_aside(&self, id: ConnId, beside: Beside) -> bool {
+        let link = self.all.get(&id);
+        link.is_some_and(|link| link.handle.connection().set_beside(beside))
     }
 
     /// How many take another request.

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Answer, Endpoint};
+use super::{Answer, Endpoint, Seat};
 
 /// A request that was given to an endpoint, until the last byte of its answer.
 pub(crate) struct Load {
     endpoint: Arc<Endpoint>,
     asks: Asks,
+    /// Of one that asks for a session.
+    seat: Option<Seat>,
 }
 
 /// What a request is for, beside its answer.
@@ -26,11 +28,18 @@ impl Load {
         Self {
             endpoint: Arc::clone(endpoint),
             asks,
+            seat: None,
         }
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
+    }
+
+    /// It asks for a session; false if there are as many as may be.
+    pub(crate) fn sit(&mut self) -> bool {
+        self.seat = Seat::take(&self.endpoint);
+        self.seat.is_some()
     }
 
     /// Notes what came of the request.

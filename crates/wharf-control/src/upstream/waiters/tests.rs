@@ -47,6 +47,19 @@ fn a_full_queue_takes_only_who_is_more_important_than_the_last() {
 }
 
 #[test]
+fn a_queue_that_becomes_shorter_keeps_who_waits_and_takes_nobody() {
+    let mut queue = queue(2);
+    queue.join(1, at(100), 1, at(0)).unwrap();
+    queue.join(1, at(200), 2, at(0)).unwrap();
+    queue.set(1, CodelSettings::default());
+    assert_eq!(queue.len(), 2);
+    queue.next(SERVICE, at(1)).unwrap();
+    assert_eq!(queue.join(1, at(300), 3, at(1)), Err(NoPlace(3)));
+    queue.set(2, CodelSettings::default());
+    assert!(queue.join(1, at(300), 3, at(1)).is_ok());
+}
+
+#[test]
 fn who_cannot_be_answered_in_time_is_told_so() {
     let mut queue = queue(9);
     queue.join(1, at(20), 1, at(0)).unwrap();

@@ -14,6 +14,7 @@ use wharf_pool::{ConnectionGuard, Endpoints, Pool, Registry, ScopeLimits};
 
 use super::*;
 use crate::body::SendBody;
+use crate::endpoint::links::Loan;
 
 const MOST: u32 = 4;
 const MOST_WAITING: u32 = 3;
@@ -28,7 +29,8 @@ enum Step {
     Breaks(usize),
     Retire(usize),
     Trim,
-    Join,
+    Upgrade(usize),
+    Join(Need),
     Turn,
     Leave(usize),
     Later(u64),
@@ -44,7 +46,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(Step::Breaks),
         1 => any::<usize>().prop_map(Step::Retire),
         1 => Just(Step::Trim),
-        3 => Just(Step::Join),
+        1 => any::<usize>().prop_map(Step::Upgrade),
+        3 => Just(Step::Join(Need::Any)),
+        1 => Just(Step::Join(Need::Http1)),
         3 => Just(Step::Turn),
         1 => any::<usize>().prop_map(Step::Leave),
         1 => (0_u64..3000).prop_map(Step::Later),
@@ -60,13 +64,17 @@ struct Open {
     _guard: ConnectionGuard<UpstreamConnection>,
 }
 
+/// What somebody who waits will be told.
+type Answer = oneshot::Receiver<Result<Granted, LeaseError>>;
+
 struct World {
     ledger: Ledger,
     settings: PoolConfig<PoolSettings>,
     pool: Pool<UpstreamConnection>,
     open: Vec<Open>,
     loans: Vec<Loan>,
-    waiting: Vec<(Ticket, oneshot::Receiver<Result<Lease, LeaseError>>)>,
+    sessions: HashSet<ConnId>,
+    waiting: Vec<(Need, Ticket, Answer)>,
     now: Timestamp,
 }
 
@@ -83,6 +91,7 @@ impl World {
             settings,
             open: Vec::new(),
             loans: Vec::new(),
+            sessions: HashSet::new(),
             waiting: Vec::new(),
             now: Timestamp::ZERO,
         }
@@ -93,13 +102,13 @@ impl World {
             return;
         }
         self.ledger.connecting -= 1;
-        self.ledger.opened();
         let ends = Endpoints::new(
             "127.0.0.1:1".parse().unwrap(),
             "127.0.0.1:2".parse().unwrap(),
         );
         let connection = UpstreamConnection::new("http://127.0.0.1:1".parse().unwrap());
         let guard = self.pool.add(ends, connection).unwrap();
+        self.ledger.opened(guard.handle().connection());
         let (io, end) = tokio::io::duplex(64);
         let (sender, mut codec) = http1::handshake(TokioIo::new(io)).await.unwrap();
         // Once, so that it is ready for a request.
@@ -136,9 +145,13 @@ impl World {
             }
             Step::Breaks(n) => {
                 if let Some(n) = nth(n, self.open.len()) {
-                    let Open { id, codec, .. } = self.open.swap_remove(n);
+                    let Open {
+                        codec,
+                        _guard: guard,
+                        ..
+                    } = self.open.swap_remove(n);
                     drop(codec);
-                    drop(self.ledger.closed(id));
+                    drop(self.ledger.closed(&guard.handle()));
                 }
             }
             Step::Retire(n) => {
@@ -147,28 +160,40 @@ impl World {
                 }
             }
             Step::Trim => drop(self.ledger.trim(self.now)),
-            Step::Join => {
+            Step::Upgrade(n) => {
+                if let Some(n) = nth(n, self.loans.len()) {
+                    let id = self.loans[n].id;
+                    self.ledger.upgraded(id);
+                    self.ledger.upgraded(id);
+                    self.sessions.insert(id);
+                }
+            }
+            Step::Join(need) => {
                 let (answer, granted) = oneshot::channel();
                 let due = self.now.after(Duration::from_secs(5));
-                if let Ok((ticket, _)) = self.ledger.waiters.join(0, due, answer, self.now) {
-                    self.waiting.push((ticket, granted));
+                let line = self.ledger.line(need);
+                if let Ok((ticket, _)) = line.join(0, due, answer, self.now) {
+                    self.waiting.push((need, ticket, granted));
                 }
             }
             Step::Turn => {
-                if let Some(Turn { waiter, granted }) = self.ledger.turn(self.now) {
+                if let Some(Turn { waiter, granted }) = self.ledger.turn(&self.settings, self.now) {
                     drop(waiter);
-                    self.loans.extend(granted.ok());
+                    if let Ok(Grant::Loan(loan)) = granted {
+                        self.loans.push(loan);
+                    }
                 }
             }
             Step::Leave(n) => {
                 if let Some(n) = nth(n, self.waiting.len()) {
-                    drop(self.ledger.waiters.leave(self.waiting.swap_remove(n).0));
+                    let (need, ticket, _) = self.waiting.swap_remove(n);
+                    drop(self.ledger.line(need).leave(ticket));
                 }
             }
             Step::Later(millis) => self.now = self.now.after(Duration::from_millis(millis)),
         }
         // Those who were answered, or whose answer was dropped, wait no longer.
-        self.waiting.retain_mut(|(_, granted)| {
+        self.waiting.retain_mut(|(_, _, granted)| {
             granted
                 .try_recv()
                 .is_err_and(|it| it == oneshot::error::TryRecvError::Empty)
@@ -178,10 +203,16 @@ impl World {
     fn check(&self) -> Result<(), TestCaseError> {
         let usage = self.ledger.usage();
         let there: HashSet<_> = self.open.iter().map(|it| it.id).collect();
+        let sessions = self.sessions.intersection(&there).count();
+        prop_assert_eq!(self.ledger.sessions() as usize, sessions);
+        let there: HashSet<_> = there.difference(&self.sessions).copied().collect();
         prop_assert_eq!((usage.in_use + usage.idle) as usize, there.len());
         prop_assert!(usage.in_use + usage.idle + usage.connecting <= MOST);
-        prop_assert_eq!(usage.waiting as usize, self.waiting.len());
-        prop_assert!(usage.waiting <= MOST_WAITING);
+        for need in [Need::Any, Need::Http1] {
+            let waiting = self.waiting.iter().filter(|it| it.0 == need).count();
+            prop_assert!(waiting <= MOST_WAITING as usize);
+            prop_assert!(need == Need::Http1 || usage.waiting as usize == waiting);
+        }
         let mut lent = HashSet::new();
         for loan in &self.loans {
             prop_assert!(lent.insert(loan.id), "lent twice");
