@@ -72,6 +72,8 @@ reasons! {
     WaitTimeout = "wait_timeout", SERVICE_UNAVAILABLE, Unavailable, "no connection came free in time";
     /// More wait than can be answered.
     Shed = "shed", SERVICE_UNAVAILABLE, Unavailable, "too many requests wait";
+    /// There may be no more sessions.
+    TooManySessions = "too_many_sessions", SERVICE_UNAVAILABLE, Unavailable, "no more sessions may be opened";
     /// The time that a caller has given is over.
     Deadline = "deadline", GATEWAY_TIMEOUT, DeadlineExceeded, "the time for the request is over";
     /// The answer did not come in time.
@@ -126,6 +128,7 @@ impl Reason {
             SendError::TooManyWaiting { .. } => Self::TooManyWaiting,
             SendError::WaitTimeout { .. } => Self::WaitTimeout,
             SendError::Shed { .. } => Self::Shed,
+            SendError::TooManySessions { .. } => Self::TooManySessions,
             SendError::DeadlineExceeded { .. } => Self::Deadline,
             SendError::ResponseTimeout { .. } => Self::ResponseTimeout,
             SendError::SendTimeout { .. } => Self::SendTimeout,
@@ -179,6 +182,7 @@ impl Reason {
                 | Self::TooManyWaiting
                 | Self::WaitTimeout
                 | Self::Shed
+                | Self::TooManySessions
         )
     }
 }

@@ -129,7 +129,7 @@ impl Upstreams {
     /// Ends all of them: nobody asks them any more.
     pub(crate) async fn close(&self) {
         for upstream in self.all().values() {
-            self.part_with(upstream.clone(), FAREWELL);
+            self.part_with(upstream.clone(), None, FAREWELL);
         }
         self.leaving.close();
         // Those that left before may have more time than there is.
@@ -159,10 +159,14 @@ impl Upstreams {
         Ok(upstream)
     }
 
-    /// Lets an upstream finish what is in flight, for so long.
-    fn part_with(&self, upstream: Upstream, grace: Duration) {
+    /// Lets an upstream finish what is in flight, for so long. What it was not asked yet, its successor is.
+    fn part_with(&self, upstream: Upstream, successor: Option<Upstream>, grace: Duration) {
         let leaving = async move {
-            let (name, cut) = (upstream.name().clone(), upstream.close(grace).await);
+            let name = upstream.name().clone();
+            let cut = match &successor {
+                Some(successor) => upstream.close_for(successor, grace).await,
+                None => upstream.close(grace).await,
+            };
             tracing::debug!(upstream = %name, cut, "an upstream has ended");
         };
         self.leaving.spawn_on(leaving, &self.runtime);
@@ -181,7 +185,8 @@ impl Prepared {
         let before = self.upstreams.all.swap(Arc::new(self.next.clone()));
         for (name, upstream) in before.iter() {
             let Some(settings) = self.stay.remove(name) else {
-                self.upstreams.part_with(upstream.clone(), grace);
+                let successor = self.next.get(name).cloned();
+                self.upstreams.part_with(upstream.clone(), successor, grace);
                 continue;
             };
             if let Err(error) = upstream.apply(settings) {
@@ -195,7 +200,7 @@ impl Prepared {
 impl Drop for Prepared {
     fn drop(&mut self) {
         for upstream in self.started.drain(..) {
-            self.upstreams.part_with(upstream, Duration::ZERO);
+            self.upstreams.part_with(upstream, None, Duration::ZERO);
         }
     }
 }

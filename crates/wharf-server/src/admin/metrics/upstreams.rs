@@ -14,6 +14,8 @@ pub(super) struct UpstreamReading {
     name: String,
     /// By their addresses.
     endpoints: Vec<(String, EndpointReport)>,
+    /// By reason.
+    refusals: Vec<(&'static str, u64)>,
 }
 
 impl UpstreamReading {
@@ -23,6 +25,7 @@ impl UpstreamReading {
         Self {
             name: upstream.name().to_string(),
             endpoints: endpoints.map(|it| (it.address.to_string(), it)).collect(),
+            refusals: upstream.refusals(),
         }
     }
 }
@@ -46,7 +49,8 @@ impl Page<'_> {
         let mut family = self.upstream("wharf_upstream_connections", help, MetricType::Gauge)?;
         each(upstreams, &mut |labels, it| {
             let of = [
-                ("active", it.active.saturating_sub(it.idle)),
+                ("active", it.active.saturating_sub(it.idle + it.sessions)),
+                ("session", it.sessions),
                 ("idle", it.idle),
                 ("connecting", it.connecting),
             ];
@@ -83,6 +87,15 @@ impl Page<'_> {
         each(upstreams, &mut |labels, it| {
             let mut kinds = it.metrics.failures_by_kind.iter();
             kinds.try_for_each(|(kind, n)| count(&mut family, &with(labels, "reason", kind), *n))
+        })?;
+        let help = "Requests that were refused here and sent to nobody, by reason";
+        let mut family = self.upstream("wharf_upstream_refusals", help, MetricType::Counter)?;
+        upstreams.iter().try_for_each(|upstream| {
+            let mut reasons = upstream.refusals.iter();
+            reasons.try_for_each(|(reason, n)| {
+                let labels = [("upstream", upstream.name.as_str()), ("reason", reason)];
+                count(&mut family, &labels, *n)
+            })
         })
     }
 
