@@ -27,7 +27,7 @@ use drain_probe::DrainProbe;
 ///
 /// | window | verdict | limit `L` |
 /// |---|---|---|
-/// | over a tenth failed | [`Failing`](Verdict::Failing) | `· 0.9` |
+/// | bound, and over a tenth failed | [`Failing`](Verdict::Failing) | `· 0.9` |
 /// | the scheduler lags over 5 ms | [`Lagging`](Verdict::Lagging) | `· max(1 - 0.02 · (lag - 5 ms)/5 ms, 0.5)` |
 /// | `p90` over the ceiling | [`OverCeiling`](Verdict::OverCeiling) | `· max(ceiling / p90, 0.7)` |
 /// | not bound: under 0.8 `L` in flight | [`Hold`](Verdict::Hold) | |
@@ -138,7 +138,7 @@ impl ConcurrencyLimit {
 
     fn judge(&self, window: &LimitWindow, bound: bool, now: Timestamp) -> Verdict {
         let (queue, root) = (self.queue(window, now), self.limit.sqrt());
-        if window.failed > Self::FAILED {
+        if bound && window.failed > Self::FAILED {
             Verdict::Failing
         } else if window.lag.is_some_and(|lag| lag > Self::LAG) {
             Verdict::Lagging

@@ -29,8 +29,6 @@ pub struct Level(u16);
 impl Level {
     /// Places in a class.
     pub const PLACES: u16 = 128;
-    /// Levels in all.
-    pub const COUNT: usize = 640;
     /// The least important.
     pub const LAST: Self = Self(639);
 
@@ -44,14 +42,6 @@ impl Level {
     /// Whether it is of the first class.
     pub const fn is_critical(self) -> bool {
         self.0 < Self::PLACES
-    }
-
-    pub(super) const fn index(self) -> usize {
-        self.0 as usize
-    }
-
-    pub(super) fn from_index(index: usize) -> Self {
-        Self(u16::try_from(index).unwrap_or(u16::MAX).min(Self::LAST.0))
     }
 }
 

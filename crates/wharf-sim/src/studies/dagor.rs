@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use wharf_control::Timestamp;
-use wharf_control::overload::{Class, Flow, Level, LevelGate, RejectRatio};
+use wharf_control::overload::{Class, Joined, Level, Line, Ticket};
 
 use crate::calendar::Calendar;
 use crate::chance::Chance;
@@ -23,8 +23,8 @@ pub enum Shedding {
     Naive,
     /// The same with the adaptive limit.
     Adaptive,
-    /// The less important, before a queue for places under the adaptive limit.
-    Levels,
+    /// The less important, in a line for places under the adaptive limit.
+    Line,
 }
 
 const TASKS_PER_SECOND: f64 = 1_500.0;
@@ -32,8 +32,6 @@ const WORKERS: u32 = 15;
 const WORK: f64 = 0.020;
 /// Between the calls of a task: what its caller does meanwhile.
 const BETWEEN: f64 = 0.020;
-const INTERVAL: f64 = 0.5;
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
 
 /// The part of the tasks that can succeed at best.
 pub fn optimal(calls: u32) -> f64 {
@@ -68,7 +66,7 @@ enum Event {
     Task,
     Call(Call),
     Done(Call),
-    Interval,
+    OutOfPatience(Ticket),
 }
 
 struct Plant {
@@ -77,17 +75,12 @@ struct Plant {
     calendar: Calendar<Event>,
     chance: Chance,
     limiter: Box<dyn Limiter>,
-    gate: LevelGate,
-    ratio: RejectRatio,
     in_flight: u32,
     busy: u32,
     /// For a place under the limit.
-    waiting: VecDeque<Call>,
+    waiting: Line<Call>,
     /// For a worker.
     queue: VecDeque<Call>,
-    came: u32,
-    went: u32,
-    last_full: Timestamp,
     counted_from: Timestamp,
     tasks: u32,
     succeeded: u32,
@@ -98,7 +91,7 @@ pub fn run(shedding: Shedding, calls: u32, seconds: u32) -> f64 {
     let end = Timestamp::after_start(Duration::from_secs(u64::from(seconds)));
     let limiter: Box<dyn Limiter> = match shedding {
         Shedding::Naive => Box::new(Fixed(2 * WORKERS)),
-        Shedding::Adaptive | Shedding::Levels => Box::new(Gated::new(20)),
+        Shedding::Adaptive | Shedding::Line => Box::new(Gated::new(20)),
     };
     let mut plant = Plant {
         shedding,
@@ -106,27 +99,23 @@ pub fn run(shedding: Shedding, calls: u32, seconds: u32) -> f64 {
         calendar: Calendar::new(),
         chance: Chance::new(1, u64::from(calls)),
         limiter,
-        gate: LevelGate::new(),
-        ratio: RejectRatio::new(),
         in_flight: 0,
         busy: 0,
-        waiting: VecDeque::new(),
+        waiting: Line::new(Timestamp::ZERO),
         queue: VecDeque::new(),
-        came: 0,
-        went: 0,
-        last_full: Timestamp::ZERO,
         counted_from: Timestamp::after_start(Duration::from_secs(u64::from(seconds / 2))),
         tasks: 0,
         succeeded: 0,
     };
     plant.calendar.enter_in(0.0, Event::Task);
-    plant.calendar.enter_in(INTERVAL, Event::Interval);
     while let Some(event) = plant.calendar.next_before(end) {
         match event {
             Event::Task => plant.task(),
             Event::Call(call) => plant.call(call),
             Event::Done(call) => plant.done(call),
-            Event::Interval => plant.interval(),
+            Event::OutOfPatience(ticket) => {
+                plant.waiting.leave(ticket, plant.calendar.now());
+            }
         }
     }
     f64::from(plant.succeeded) / f64::from(plant.tasks.max(1))
@@ -149,53 +138,41 @@ impl Plant {
         self.call(first);
     }
 
-    fn call(&mut self, mut call: Call) {
-        let now = self.calendar.now();
-        let limit = self.limiter.limit();
-        if self.shedding == Shedding::Levels {
-            self.gate.saw(call.level);
-            if !self.gate.admits(call.level, 0, limit) {
-                return;
-            }
+    fn call(&mut self, call: Call) {
+        if self.in_flight < self.limiter.limit() && self.waiting.is_empty() {
+            return self.begin(call);
         }
-        self.came += 1;
-        let waiting = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
-        if waiting >= self.longest_queue() {
-            self.last_full = now;
-            return;
-        }
-        call.begun = now;
-        self.waiting.push_back(call);
-        self.admit();
-    }
-
-    /// Naively there is no queue; else twice the limit may wait, for up to 100 ms each.
-    fn longest_queue(&self) -> u32 {
-        let limit = self.limiter.limit();
-        match self.shedding {
-            Shedding::Naive | Shedding::Adaptive => limit.saturating_sub(self.in_flight).min(1),
-            Shedding::Levels => 2 * limit,
+        let most = match self.shedding {
+            Shedding::Naive | Shedding::Adaptive => 0,
+            Shedding::Line => 2 * self.limiter.limit() as usize,
+        };
+        let joined = self
+            .waiting
+            .join(call.level, call, most, self.calendar.now());
+        if let Ok(Joined {
+            ticket, patience, ..
+        }) = joined
+        {
+            self.calendar
+                .enter_in(patience.as_secs_f64(), Event::OutOfPatience(ticket));
+            self.admit();
         }
     }
 
     /// Begins what there is a place for.
     fn admit(&mut self) {
-        let now = self.calendar.now();
         while self.in_flight < self.limiter.limit()
-            && let Some(mut call) = self.waiting.pop_front()
+            && let Some(call) = self.waiting.next(self.calendar.now())
         {
-            if now - call.begun > LONGEST_WAIT {
-                continue;
-            }
-            self.in_flight += 1;
-            self.went += 1;
-            self.limiter.begun(self.in_flight);
-            call.begun = now;
-            self.queue.push_back(call);
+            self.begin(call);
         }
-        if !self.waiting.is_empty() {
-            self.last_full = now;
-        }
+    }
+
+    fn begin(&mut self, mut call: Call) {
+        self.in_flight += 1;
+        self.limiter.begun(self.in_flight);
+        call.begun = self.calendar.now();
+        self.queue.push_back(call);
         self.serve();
     }
 
@@ -215,6 +192,7 @@ impl Plant {
             self.calendar.enter_in(gap, Event::Call(next));
         }
         self.admit();
+        self.serve();
     }
 
     fn serve(&mut self) {
@@ -225,20 +203,6 @@ impl Plant {
             let work = self.chance.exponential(WORK);
             self.calendar.enter_in(work, Event::Done(call));
         }
-    }
-
-    fn interval(&mut self) {
-        self.calendar.enter_in(INTERVAL, Event::Interval);
-        let flow = Flow {
-            came: self.came,
-            went: self.went,
-            free: self.limiter.limit().saturating_sub(self.in_flight),
-            full: self.calendar.now() - self.last_full <= Duration::from_secs(1),
-            interval: Duration::from_secs_f64(INTERVAL),
-        };
-        (self.came, self.went) = (0, 0);
-        let part = self.ratio.on_interval(&flow);
-        self.gate.reject(part);
     }
 }
 
@@ -252,7 +216,7 @@ pub fn table(seconds: u32) -> Table {
             "by chance (formula)",
             "fixed limit",
             "adaptive limit",
-            "levels under it",
+            "a line under it",
         ],
     );
     for calls in 1..=4 {
@@ -263,7 +227,7 @@ pub fn table(seconds: u32) -> Table {
             format!("{:.4}", by_chance(calls)),
             cell(Shedding::Naive),
             cell(Shedding::Adaptive),
-            cell(Shedding::Levels),
+            cell(Shedding::Line),
         ]);
     }
     table

@@ -121,3 +121,26 @@ fn what_only_waits_is_let_through_after_a_step_and_after_it_is_over() {
         );
     }
 }
+
+#[test]
+fn a_lull_keeps_the_limit_and_the_burst_behind_it_is_borne() {
+    let phases = [2.0, 0.3, 0.02, 3.0].map(|times| overload(times, 0.0, 60.0));
+    let reports = run(&phases, &mut Gated::new(20));
+    let before = reports[0].limit;
+    for report in &reports[1..3] {
+        assert!(report.rejected < 0.001, "{}", report.rejected);
+        assert!(
+            (0.6 * before..1.6 * before).contains(&report.limit),
+            "{before} becomes {}",
+            report.limit
+        );
+    }
+    assert!(right(&phases[3], &reports[3]), "{}", reports[3].throughput);
+    let first = [overload(0.3, 0.0, 60.0), overload(3.0, 0.0, 2.0)];
+    let report = &run(&first, &mut Gated::new(20))[1];
+    assert!(
+        report.goodput >= 0.85 * 1_600.0,
+        "in the first seconds: {}",
+        report.goodput
+    );
+}
