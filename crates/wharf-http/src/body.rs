@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
+use crate::admission::Absent;
 use crate::app::BoxError;
 use crate::http2::Upload;
 use crate::websocket::Seat;
@@ -20,6 +21,8 @@ pin_project! {
     pub struct RequestBody {
         #[pin]
         inner: Inner,
+        // Told while the peer is waited for.
+        absent: Option<Absent>,
     }
 }
 
@@ -37,6 +40,7 @@ impl RequestBody {
     pub(crate) fn http1(body: Incoming) -> Self {
         Self {
             inner: Inner::Http1 { body },
+            absent: None,
         }
     }
 
@@ -44,13 +48,20 @@ impl RequestBody {
     pub(crate) fn seated(seat: Arc<Seat>) -> Self {
         Self {
             inner: Inner::Seated { seat },
+            absent: None,
         }
     }
 
     pub(crate) fn http2(body: Upload) -> Self {
         Self {
             inner: Inner::Http2 { body },
+            absent: None,
         }
+    }
+
+    /// From now on this is told while the handler waits for the peer.
+    pub(crate) fn tell_absent(&mut self, absent: Absent) {
+        self.absent = Some(absent);
     }
 }
 
@@ -62,11 +73,16 @@ impl Body for RequestBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.project().inner.project() {
+        let this = self.project();
+        let polled = match this.inner.project() {
             InnerProjection::Http1 { body } => body.poll_frame(cx).map_err(Into::into),
             InnerProjection::Http2 { body } => body.poll_frame(cx),
             InnerProjection::Seated { seat } => seat.poll_frame(cx),
+        };
+        if let Some(absent) = this.absent {
+            absent.waits(polled.is_pending());
         }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

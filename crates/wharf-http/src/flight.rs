@@ -40,8 +40,7 @@ pub(crate) struct Flight {
     /// How a gRPC call has ended, and whether its caller set the deadline.
     code: Option<Code>,
     caller: Caller,
-    /// Whether the answer came to its end, as far as its body can say.
-    complete: bool,
+    course: Course,
     bytes_sent: u64,
     recorded: Option<Box<Recorded>>,
 }
@@ -51,6 +50,17 @@ pub(crate) struct Flight {
 enum Caller {
     Patient,
     Impatient,
+}
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// Not to its end.
+    UnderWay,
+    /// Its answer came to its end, as far as its body can say.
+    Complete,
+    /// Nowhere: nobody worked on it, since there was no place.
+    Refused,
 }
 
 /// What an observer wants to know of a request that its handler has taken.
@@ -79,7 +89,7 @@ impl Flight {
             status: None,
             code: None,
             caller: Caller::Patient,
-            complete: false,
+            course: Course::UnderWay,
             bytes_sent: 0,
             recorded,
         }
@@ -96,6 +106,11 @@ impl Flight {
     /// The head of the answer is there.
     pub(crate) fn responded(&mut self, status: StatusCode) {
         self.status = Some(status);
+    }
+
+    /// Nobody worked on it: there was no place.
+    pub(crate) fn refused(&mut self) {
+        self.course = Course::Refused;
     }
 
     /// The head or the trailers of the answer to a gRPC call are there.
@@ -118,7 +133,9 @@ impl Flight {
     }
 
     pub(crate) fn complete(&mut self) {
-        self.complete = true;
+        if self.course == Course::UnderWay {
+            self.course = Course::Complete;
+        }
     }
 
     /// The request has ended; `broken` is whether the connection went down under it. An answer whose
@@ -126,12 +143,15 @@ impl Flight {
     pub(crate) fn end(&mut self, broken: bool) {
         let took = self.begun.elapsed();
         let outcome = match (self.status, self.code) {
+            _ if self.course == Course::Refused => Outcome::Shed,
             // A caller who did not wait says nothing about our health.
             (_, Some(Code::DeadlineExceeded)) if self.caller == Caller::Impatient => {
                 Outcome::Cancelled
             }
             (_, Some(code)) => code.outcome(),
-            (Some(status), None) if self.complete || !broken => Outcome::of_status(status.as_u16()),
+            (Some(status), None) if self.course == Course::Complete || !broken => {
+                Outcome::of_status(status.as_u16())
+            }
             (Some(_) | None, None) => Outcome::Cancelled,
         };
         if let Some(guard) = self.guard.take() {

@@ -7,6 +7,7 @@
 //! Start reading at `drive.rs`: one function serves a connection from its first byte to its last.
 //! `http1/` is what it drives, `listener/` what lets connections in, `drain.rs` how all of it ends.
 
+pub mod admission;
 mod app;
 mod body;
 mod change;

@@ -9,6 +9,7 @@ mod endings;
 mod grpc;
 mod http2;
 mod listeners;
+mod overload;
 mod requests;
 mod support;
 mod tls;

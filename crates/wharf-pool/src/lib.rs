@@ -82,7 +82,7 @@ pub use control::{Command, Control};
 pub use guard::ConnectionGuard;
 pub use handle::ConnectionHandle;
 pub use listener::Listener;
-pub use metrics::{Metrics, Outcome};
+pub use metrics::{Metrics, Outcome, thread_number};
 pub use move_reservation::MoveReservation;
 pub use names::{InvalidName, ListenerName, PoolName};
 pub use pool::{Health, Pool};

@@ -10,6 +10,7 @@ mod stripes;
 pub use histogram::LatencyBuckets;
 pub(crate) use recent::{Reading, Recent, Summary};
 pub(crate) use stripes::Stripes;
+pub use stripes::thread_number;
 
 use std::time::Duration;
 
@@ -31,17 +32,20 @@ pub enum Outcome {
     ServerError,
     /// It was not answered: the peer went away, or the connection ended first.
     Cancelled,
+    /// It was turned away, since there was more to do than could be done. That is no error of what serves.
+    Shed,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Informational,
         Self::Success,
         Self::Redirection,
         Self::ClientError,
         Self::ServerError,
         Self::Cancelled,
+        Self::Shed,
     ];
 
     /// The value of the label `status_class`.
@@ -53,6 +57,7 @@ impl Outcome {
             Self::ClientError => "4xx",
             Self::ServerError => "5xx",
             Self::Cancelled => "cancelled",
+            Self::Shed => "shed",
         }
     }
 

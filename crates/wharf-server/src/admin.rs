@@ -20,6 +20,7 @@ mod own;
 mod page;
 mod past;
 mod pools;
+mod requests;
 mod spare;
 mod upstreams;
 
@@ -36,6 +37,7 @@ use axum::routing::get;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use wharf_http::admission::Admission;
 use wharf_http::{HttpConnection, Running};
 use wharf_pool::Registry;
 
@@ -58,6 +60,8 @@ pub(crate) struct Desk {
     pub(crate) running: Running,
     /// Whom requests go to.
     pub(crate) upstreams: Upstreams,
+    /// How many requests are worked on at a time.
+    pub(crate) admission: Admission,
     /// The configuration in force.
     pub(crate) live: Arc<Live>,
     /// What happened last.

@@ -14,10 +14,11 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::service::Routes as Services;
 use tower_service::Service;
+use wharf_http::admission::{Class, Rank};
 use wharf_http::grpc::{Supervised, is_call, only};
 use wharf_http::{BoxError, RequestBody};
 
-use crate::config::{HTTPS, Route, Target};
+use crate::config::{HTTPS, Priority, Route, Target};
 use crate::demo::{self, AppBody};
 use crate::gateway::{Calls, Forwarding};
 
@@ -56,6 +57,33 @@ impl Routes {
     }
 }
 
+impl Routes {
+    /// How important a request is, and who works on it.
+    pub(crate) fn rank<B>(&self, request: &Request<B>) -> Rank {
+        let ways = self.0.load();
+        let way = ways.iter().find(|way| matches(&way.route, request));
+        let class = match way.map_or(Priority::Normal, |way| way.route.priority) {
+            Priority::Critical => Class::Critical,
+            Priority::Interactive => Class::Interactive,
+            Priority::Normal => Class::Normal,
+            Priority::Background => Class::Background,
+            Priority::Sheddable => Class::Sheddable,
+            Priority::Exempt => return Rank::exempt(),
+        };
+        // Whoever balances between several of us has to hear that we are well.
+        if is_below(request.uri().path(), HEALTH) && is_call(request) {
+            return Rank::exempt();
+        }
+        match way.and_then(|way| way.forwarding.as_ref()) {
+            Some(_) => Rank::new(class).forwarded(),
+            None => Rank::new(class),
+        }
+    }
+}
+
+/// The service that says how we are.
+const HEALTH: &str = "/grpc.health.v1.Health";
+
 impl App {
     /// Answers by `routes`; calls that they send nowhere by `services`.
     pub(crate) fn new(routes: Routes, services: Services) -> Self {
@@ -68,7 +96,6 @@ impl App {
 
     /// gRPC has no routes of its own: a call is for the upstream whose route it matches, else for us.
     fn call(&self, way: Option<&Way>, request: Request<RequestBody>) -> Answering {
-        const HEALTH: &str = "/grpc.health.v1.Health";
         let forwarding = way.and_then(|way| way.forwarding.as_ref());
         // Whoever balances between several of us asks for our own health, unless a route says else.
         let asks_us =

@@ -38,7 +38,7 @@ pub(crate) use effective::effective;
 pub(crate) use fields::FieldChanges;
 pub(crate) use file::{Refused, load};
 pub(crate) use forward::{Forward, ForwardSettings, RouteTimeout, UpstreamHost};
-pub(crate) use groups::{LogSettings, ProcessLimits, ServerSettings};
+pub(crate) use groups::{LogSettings, ProcessLimits, RequestLimits, ServerSettings};
 pub(crate) use listener::ListenerConfig;
 pub(crate) use pools::{PoolSettings, change_of};
 pub(crate) use report::{Problem, Problems};
@@ -47,7 +47,7 @@ pub(crate) use source::Sources;
 pub(crate) use tls::TlsConfig;
 pub(crate) use token::Token;
 pub(crate) use upstream::{UpstreamConfig, UpstreamPool};
-pub(crate) use word::{AdminAddress, Again, Auto, LogFormat};
+pub(crate) use word::{AdminAddress, Again, Auto, LogFormat, Priority};
 pub(crate) use written::Written;
 
 use std::path::Path;
@@ -75,6 +75,8 @@ pub(crate) struct Config {
     pub(crate) log: LogSettings,
     /// The limits of the process.
     pub(crate) limits: ProcessLimits,
+    /// How many requests are worked on at a time.
+    pub(crate) requests: RequestLimits,
     /// What pools start from.
     base: BasePools,
     /// Every listener.
@@ -146,7 +148,7 @@ impl Config {
         let server = settings(&mut top, "server", report);
         let admin = AdminConfig::read(&mut top, folder, report);
         let log = settings(&mut top, "log", report);
-        let limits = read_limits(&mut top, report);
+        let (limits, requests) = read_limits(&mut top, report);
         let pools = top.section("pools", report);
         let base = BasePools::read(pools, report);
         let sections = top.sections("listener", report);
@@ -177,6 +179,7 @@ impl Config {
             admin,
             log,
             limits,
+            requests,
             base,
             listeners,
             upstreams,
@@ -270,13 +273,14 @@ fn keep<S: Settings>(next: &S, now: &S) -> S {
     kept
 }
 
-fn read_limits(top: &mut Section<'_>, report: &mut Report) -> ProcessLimits {
+fn read_limits(top: &mut Section<'_>, report: &mut Report) -> (ProcessLimits, RequestLimits) {
     let Some(mut section) = top.section("limits", report) else {
-        return ProcessLimits::default();
+        return <_>::default();
     };
+    let requests = settings(&mut section, "requests", report);
     let limits = section.settings(&ProcessLimits::default(), report);
     section.finish(report);
-    limits
+    (limits, requests)
 }
 
 fn empty() -> Problems {

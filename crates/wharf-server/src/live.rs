@@ -22,6 +22,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::service::Routes as Services;
 use wharf_http::Running;
+use wharf_http::admission::Admission;
 use wharf_pool::config::{Difference, PoolPatch, SetError};
 use wharf_pool::{Connection, ListenerName, Pool};
 
@@ -61,6 +62,8 @@ struct State {
 pub(crate) struct Kit {
     /// How many connections there is room for.
     pub(crate) room: Room,
+    /// How many requests are worked on at a time.
+    pub(crate) admission: Admission,
     /// The gRPC services of every listener.
     pub(crate) services: Services,
     /// Whom requests go to.

@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::service::Routes as Services;
+use wharf_http::admission::Admission;
 use wharf_http::grpc::{Following, Health};
 use wharf_http::{DrainReport, Running, Server, StartError};
 use wharf_pool::ListenerName;
@@ -121,10 +122,12 @@ impl Serving {
         let secured = secured(&config);
         let (stop, stopped) = watch::channel(false);
         let file = file.map(Path::to_owned);
+        let admission = kit.admission.clone();
         let live = Live::new(file, config, running.clone(), logs.clone(), kit);
         let desk = Desk {
             running: running.clone(),
             upstreams: upstreams.clone(),
+            admission,
             live: Arc::new(live),
             events: EventLog::new(wall_clock::era()),
             past: Past::default(),
@@ -214,6 +217,7 @@ fn kit(
     started.commit(config.server.drain_timeout);
     Ok(Kit {
         room,
+        admission: Admission::new(config.requests.admission()),
         services,
         upstreams: upstreams.clone(),
         served,
@@ -257,7 +261,8 @@ async fn start(
         .observer(logs.access());
     for listener in &config.listeners {
         if let Some(served) = kit.served.get(&listener.name) {
-            let (mut setup, app) = (served.setup(config, listener), served.app(&kit.services));
+            let app = served.app(&kit.services, &kit.admission);
+            let mut setup = served.setup(config, listener);
             if let Some(socket) = handed_in.take(&listener.name, listener.address)? {
                 setup = setup.socket(socket);
             }

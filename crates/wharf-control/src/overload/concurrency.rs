@@ -74,6 +74,23 @@ pub enum Verdict {
     Room,
 }
 
+impl Verdict {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Probing => "probing",
+            Self::Failing => "failing",
+            Self::Lagging => "lagging",
+            Self::OverCeiling => "over_ceiling",
+            Self::Growing => "growing",
+            Self::Shrinking => "shrinking",
+            Self::Queueing => "queueing",
+            Self::Room => "room",
+        }
+    }
+}
+
 impl ConcurrencyLimit {
     const BOUND: f64 = 0.8;
     const TOLERANCE: f64 = 1.25;

@@ -32,6 +32,17 @@ impl LatencyHistogram {
         self.count = self.count.saturating_add(1);
     }
 
+    /// Counts all that another has counted.
+    pub fn add_all(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
+            *mine = mine.saturating_add(*theirs);
+        }
+        self.count = self.count.saturating_add(other.count);
+    }
+
     /// How many were counted.
     pub const fn count(&self) -> u32 {
         self.count

@@ -18,6 +18,28 @@ pub enum Class {
     Sheddable,
 }
 
+impl Class {
+    /// Every class, the most important first.
+    pub const ALL: [Self; 5] = [
+        Self::Critical,
+        Self::Interactive,
+        Self::Normal,
+        Self::Background,
+        Self::Sheddable,
+    ];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Interactive => "interactive",
+            Self::Normal => "normal",
+            Self::Background => "background",
+            Self::Sheddable => "sheddable",
+        }
+    }
+}
+
 /// A class and a place in it: 640 levels, the least the most important.
 ///
 /// Within a class users have places by hash, the same for all their requests in an hour: so a user is served or not, instead of

@@ -78,6 +78,22 @@ impl LimitRecorder {
         self.lag = Some(self.lag.map_or(lag, |least| least.min(lag)));
     }
 
+    /// Moves all that another has been told since here: each worker tells one of its own.
+    pub fn take_from(&mut self, other: &mut Self) {
+        self.latencies.add_all(&other.latencies);
+        other.latencies.clear();
+        self.successes = self
+            .successes
+            .saturating_add(std::mem::take(&mut other.successes));
+        self.failures = self
+            .failures
+            .saturating_add(std::mem::take(&mut other.failures));
+        self.in_flight(std::mem::take(&mut other.most_in_flight));
+        if let Some(lag) = other.lag.take() {
+            self.lagged(lag);
+        }
+    }
+
     /// The window, if it is one by now; then the next begins, with `in_flight` requests in it.
     pub fn close(&mut self, in_flight: u32, now: Timestamp) -> Option<LimitWindow> {
         let elapsed = now - self.since;
@@ -130,6 +146,33 @@ mod tests {
         assert!((window.failed - 1.0).abs() < 1e-9);
         assert_eq!(window.most_in_flight, 3);
         assert_eq!(recorder.close(0, at(4_200)), None, "nothing happened");
+    }
+
+    #[test]
+    fn what_several_were_told_is_what_one_would_have_been() {
+        let (mut one, mut parts) = (
+            LimitRecorder::new(at(0)),
+            [0; 2].map(|_| LimitRecorder::new(at(0))),
+        );
+        for n in 0..40_u64 {
+            let part = &mut parts[usize::from(n % 3 == 0)];
+            for recorder in [&mut one, part] {
+                recorder.ended(at(0), at(0), n % 4 > 0, at(n));
+                recorder.in_flight(u32::try_from(n % 7).unwrap());
+                recorder.lagged(Duration::from_millis(50 - n));
+            }
+        }
+        let mut sum = LimitRecorder::new(at(0));
+        for part in &mut parts {
+            sum.take_from(part);
+        }
+        assert_eq!(
+            sum.close(1, at(200)).unwrap(),
+            one.close(1, at(200)).unwrap()
+        );
+        let mut nothing = LimitRecorder::new(at(0));
+        nothing.take_from(&mut parts[0]);
+        assert_eq!(nothing.close(0, at(2_000)), None, "it was moved");
     }
 
     #[test]

@@ -80,6 +80,10 @@ impl<T: Transport> Answering<T> {
         reader.into_iter().for_each(Waker::wake);
     }
 
+    pub(crate) fn refused(&mut self) {
+        self.flight.refused();
+    }
+
     pub(crate) fn sent(&mut self, bytes: usize) {
         self.flight.sent(bytes);
     }

@@ -22,6 +22,7 @@ use super::answering::Answering;
 use super::body::ResponseBody;
 use super::handling::Handling;
 use super::{Lent, SharedWire};
+use crate::admission::Refused;
 use crate::app::App;
 use crate::body::RequestBody;
 use crate::flight::{Flight, Link};
@@ -186,6 +187,9 @@ fn finish<T: Transport, B: Body>(
             response = plain(StatusCode::INTERNAL_SERVER_ERROR);
         }
         Asked::Session(_) | Asked::Ordinary | Asked::Other => {}
+    }
+    if Refused::is_said_by(&response) {
+        flight.refused();
     }
     if flight.responded(response.status(), last).is_some() {
         let close = HeaderValue::from_static("close");

@@ -19,6 +19,7 @@ use super::request::Kind;
 use super::session::{Parts, StreamSession};
 use super::stream::Stream;
 use super::streams::Place;
+use crate::admission::Refused;
 use crate::app::BoxError;
 use crate::connection::HttpConnection;
 use crate::flight::Flight;
@@ -108,6 +109,12 @@ impl Reply {
     where
         B: Body<Error: Into<BoxError>>,
     {
+        if Refused::is_said_by(&answer) {
+            self.flight.refused();
+        }
+        if Refused::is_better_reset(&answer) {
+            return self.reset(Reason::REFUSED_STREAM);
+        }
         // Its answer is made of the body that is still to come.
         self.go_on();
         let (head, ended) = head::of_answer(&mut answer, method);

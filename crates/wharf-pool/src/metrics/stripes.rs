@@ -61,7 +61,7 @@ impl Mine<'_> {
 
     pub(crate) fn end_request(&self, outcome: Outcome, took: Duration) {
         self.add(&self.stripe.outcomes[outcome as usize], 1);
-        if outcome != Outcome::Cancelled {
+        if !matches!(outcome, Outcome::Cancelled | Outcome::Shed) {
             let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
             self.add(&self.stripe.duration_nanos, nanos);
             // Out of range is longer than 18 minutes: it belongs into the last bucket.
@@ -173,7 +173,8 @@ impl Totals {
 
     /// Requests that got an answer.
     pub(crate) fn answered(&self) -> u64 {
-        self.ended() - self.outcomes[Outcome::Cancelled as usize]
+        let unanswered = [Outcome::Cancelled, Outcome::Shed].map(|it| self.outcomes[it as usize]);
+        self.ended() - unanswered.iter().sum::<u64>()
     }
 
     pub(crate) fn errors(&self) -> u64 {
@@ -181,8 +182,9 @@ impl Totals {
     }
 }
 
-/// A small number for each thread, given out in order of first use and never again.
-fn thread_number() -> usize {
+/// A small number for each thread, given out in order of first use and never again: for counters of which each
+/// worker has its own.
+pub fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static NUMBER: usize = NEXT.fetch_add(1, Ordering::Relaxed));
     NUMBER.with(|number| *number)

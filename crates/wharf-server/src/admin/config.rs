@@ -117,11 +117,18 @@ fn whole(config: &Config) -> Value {
         "server": table(&config.server.values()),
         "admin": admin(&config.admin),
         "log": table(&config.log.values()),
-        "limits": table(&config.limits.values()),
+        "limits": limits(config),
         "listener": config.listeners.iter().map(listener).collect::<Vec<_>>(),
         "route": config.routes.iter().map(route).collect::<Vec<_>>(),
         "upstream": config.upstreams.iter().map(upstream).collect::<Vec<_>>(),
     })
+}
+
+fn limits(config: &Config) -> Map<String, Value> {
+    let mut shown = table(&config.limits.values());
+    let requests = table(&config.requests.values());
+    shown.insert("requests".to_owned(), requests.into());
+    shown
 }
 
 fn admin(admin: &AdminConfig) -> Map<String, Value> {

@@ -11,9 +11,9 @@ use wharf_http::HttpConnection;
 use wharf_pool::{Health, HealthStatus, ListenerName, PoolName, Registry, ServingState};
 use wharf_upstream::Upstream;
 
-use super::Desk;
 use super::fault::Answer;
 use super::pools::millis;
+use super::{Desk, requests};
 
 /// `GET /live`: this thread answers, so the process lives.
 pub(super) async fn live() -> Answer {
@@ -64,6 +64,7 @@ pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Answer {
             listener(&desk, name, *address)
         }).collect::<Vec<_>>(),
         "pools": pools(&desk),
+        "requests": requests::shown(&desk.admission),
         "config": config(&desk),
         "events_dropped": registry.events().dropped() + desk.events.missed(),
         "log_lines_dropped": desk.logs.dropped().iter().map(|(_, lines)| lines).sum::<u64>(),

@@ -1,6 +1,7 @@
 //! `GET /metrics`: the pools in the text format of `OpenMetrics`, which Prometheus reads.
 
 mod page;
+mod requests;
 mod upstreams;
 
 use std::fmt::{self, Error};
@@ -73,6 +74,7 @@ impl Collector for Reading {
         page.health()?;
         page.listeners(&self.0)?;
         page.calls(&self.0)?;
+        page.admission(&self.0.admission)?;
         let upstreams = self.0.upstreams.all();
         let upstreams: Vec<_> = upstreams.values().map(UpstreamReading::of).collect();
         page.upstreams(&upstreams)?;

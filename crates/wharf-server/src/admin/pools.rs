@@ -13,7 +13,7 @@ use wharf_pool::{Connection, Metrics, Pool, PoolName};
 use wharf_upstream::Upstream;
 
 use super::fault::{Answer, Fault};
-use super::{Desk, own, upstreams};
+use super::{Desk, own, requests, upstreams};
 use crate::config::{Config, Problem, Problems, Written, change_of};
 
 /// `GET /pools`.
@@ -23,7 +23,7 @@ pub(super) async fn list(State(desk): State<Arc<Desk>>) -> Answer {
     let upstreams = desk.upstreams.all();
     let outbound = upstreams.values().map(upstreams::shown);
     let pools: Vec<_> = inbound.chain(outbound).collect();
-    Answer(json!({ "pools": pools }))
+    Answer(json!({ "pools": pools, "requests": requests::shown(&desk.admission) }))
 }
 
 /// `GET /pools/{listener}/{protocol}`.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use wharf_http::Protocol;
-use wharf_pool::config::{Applies, Key, Settings, Value};
+use wharf_pool::config::{Applies, Key, Setting, Settings, Value};
 
 use super::forward::ForwardSettings;
 use super::groups::{ADDRESS, PROTOCOLS, PROXY_PROTOCOL, ROUTES, TLS};
 use super::route::Target;
 use super::upstream::ENDPOINTS;
-use super::{Config, Forward, ListenerConfig, Route, UpstreamConfig};
+use super::{Config, Forward, ListenerConfig, Priority, Route, UpstreamConfig};
 
 /// One setting that differs.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +79,7 @@ impl Flat {
         }
         flat.table("log", config.log.values());
         flat.table("limits", config.limits.values());
+        flat.table("limits.requests", config.requests.values());
         let has =
             |listener: &ListenerConfig, wanted| listener.pools.iter().any(|(p, _)| *p == wanted);
         for listener in &config.listeners {
@@ -224,7 +225,11 @@ fn shown(route: &Route) -> String {
         Target::Redirect { port } => format!("https:{port}"),
         Target::Upstream(forward) => forwarded(forward),
     };
-    format!("{listener} {host} {} -> {target}", route.path)
+    let shown = format!("{listener} {host} {} -> {target}", route.path);
+    if route.priority == Priority::Normal {
+        return shown;
+    }
+    format!("{shown}, priority = {}", route.priority.write())
 }
 
 /// An upstream with what is not so by default.
@@ -299,6 +304,7 @@ mod tests {
             crate::config::groups::AdminSettings::KEYS,
             crate::config::LogSettings::KEYS,
             crate::config::ProcessLimits::KEYS,
+            crate::config::RequestLimits::KEYS,
             wharf_http::TcpSettings::KEYS,
             wharf_pool::config::CommonSettings::KEYS,
             wharf_http::HttpSettings::KEYS,

@@ -7,7 +7,9 @@ use wharf_pool::config::{Key, Setting, Settings, Value};
 
 use super::report::Origins;
 use super::route::Target;
-use super::{AdminConfig, Config, Forward, ListenerConfig, PoolSettings, Route, UpstreamConfig};
+use super::{
+    AdminConfig, Config, Forward, ListenerConfig, PoolSettings, Priority, Route, UpstreamConfig,
+};
 use crate::room::Room;
 use crate::{descriptors, serve};
 
@@ -23,6 +25,7 @@ pub(crate) fn effective(config: &Config, file: Option<&str>) -> String {
     page.admin(&config.admin);
     page.table("log", &config.log.values());
     page.table("limits", &limit_values(config));
+    page.table("limits.requests", &config.requests.values());
     for protocol in Protocol::ALL {
         let values = config.base.of(protocol).values();
         page.table(&format!("pools.{}", protocol.as_str()), &values);
@@ -183,6 +186,9 @@ impl Page<'_> {
             self.setting("host", &Value::text(host), "file");
         }
         self.setting("path", &Value::text(&route.path), "file");
+        if route.priority != Priority::Normal {
+            self.setting("priority", &route.priority.write(), "file");
+        }
         match &route.target {
             Target::Demo => self.setting("app", &Value::text("demo"), "file"),
             Target::Respond { status, body } => {

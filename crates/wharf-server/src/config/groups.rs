@@ -3,10 +3,13 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
+use wharf_http::admission::{AdmissionMode, AdmissionSettings};
 use wharf_pool::config::{AdmissionDryRun, Applies, ByteSize, Count, Key, PerSecond};
 use wharf_pool::{Cidr, ScopeLimits, settings};
 
-use super::word::{AdminAddress, Auto, Delay, FilePath, HostNames, LogFormat, LogLevel};
+use super::word::{
+    AdminAddress, Auto, Delay, FilePath, HostNames, LogFormat, LogLevel, RequestMode,
+};
 use crate::room::Room;
 
 settings! {
@@ -73,6 +76,44 @@ settings! {
     }
 }
 
+settings! {
+    /// `[limits.requests]`: how many requests are worked on at a time, in all listeners together.
+    pub struct RequestLimits, RequestLimitsPatch {
+        /// Whether there is a limit: off; dry_run, which only counts who would have had to wait; or on.
+        mode: RequestMode = RequestMode::Off, Now;
+        /// The limit at first; it follows what is measured.
+        initial_limit: Count = INITIAL, Now;
+        /// The least that it becomes; found: 2, or half the processors if that is more.
+        min_limit: Auto<Count> = Auto::Found, Now;
+        /// The most that it becomes.
+        max_limit: Count = MOST, Now;
+        /// What nine of ten requests are to take at most; not where they wait for something else.
+        target_latency: Option<Duration> = None, Now;
+    }
+}
+
+const INITIAL: Count = count(1_000);
+const MOST: Count = count(4_096);
+
+impl RequestLimits {
+    /// The limit as the library takes it.
+    pub(crate) fn admission(&self) -> AdmissionSettings {
+        let mut settings = AdmissionSettings::default();
+        settings.mode = match self.mode {
+            RequestMode::Off => AdmissionMode::Off,
+            RequestMode::DryRun => AdmissionMode::DryRun,
+            RequestMode::On => AdmissionMode::On,
+        };
+        if let Auto::Set(least) = self.min_limit {
+            settings.least = least.into();
+        }
+        settings.most = self.max_limit.into();
+        settings.initial = self.initial_limit.into();
+        settings.target_latency = self.target_latency;
+        settings
+    }
+}
+
 /// `[[listener]]`: where it listens.
 pub(crate) const ADDRESS: Key = Key::new("address", Applies::NewListener, "Where it listens.");
 
@@ -100,11 +141,15 @@ pub(crate) const TLS: Key = Key::new(
     "What secures its connections.",
 );
 
-const HANDSHAKES: Count = match Count::new(256) {
-    Some(count) => count,
-    // Evaluated by the compiler.
-    None => unreachable!(),
-};
+const HANDSHAKES: Count = count(256);
+
+const fn count(n: u32) -> Count {
+    match Count::new(n) {
+        Some(count) => count,
+        // Evaluated by the compiler.
+        None => unreachable!(),
+    }
+}
 
 settings! {
     /// The limits of one `[[listener]]`.

@@ -3,13 +3,13 @@
 use http::StatusCode;
 use wharf_http::Protocol;
 use wharf_pool::ListenerName;
-use wharf_pool::config::Value;
+use wharf_pool::config::{Setting, Value};
 
-use super::ListenerConfig;
 use super::forward::{Forward, is_of_forward, read_forward};
 use super::report::{Report, cut};
 use super::section::Section;
 use super::written::{Entry, Shape};
+use super::{ListenerConfig, Priority};
 
 /// One route; the first that matches a request answers it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +20,8 @@ pub(crate) struct Route {
     pub(crate) host: Option<String>,
     /// Only requests whose path begins with this.
     pub(crate) path: String,
+    /// How important its requests are.
+    pub(crate) priority: Priority,
     /// What answers.
     pub(crate) target: Target,
 }
@@ -85,6 +87,7 @@ impl Route {
             listener: None,
             host: None,
             path: "/".to_owned(),
+            priority: Priority::Normal,
             target: Target::Demo,
         }
     }
@@ -106,6 +109,7 @@ fn read_route(mut section: Section<'_>, doors: &Doors<'_>, report: &mut Report) 
     let listener = read_listener(&mut section, doors.names, report);
     let host = read_text(&mut section, "host", report);
     let path = read_path(&mut section, report);
+    let priority = read_priority(&mut section, report);
     let redirect = section.peek("redirect");
     let target = read_target(&mut section, doors, report);
     if let (Some(redirect), Some(name)) = (redirect, &listener)
@@ -124,7 +128,20 @@ fn read_route(mut section: Section<'_>, doors: &Doors<'_>, report: &mut Report) 
         listener,
         host,
         path,
+        priority,
         target: target?,
+    })
+}
+
+fn read_priority(section: &mut Section<'_>, report: &mut Report) -> Priority {
+    let Some(entry) = section.take("priority") else {
+        return Priority::Normal;
+    };
+    Priority::read(&entry.value.value()).unwrap_or_else(|bad| {
+        let reason = format!("{} is no priority", cut(&entry.value.value().to_string()));
+        let remedy = format!("write {}", bad.remedy());
+        report.problem(entry.value.at, section.path("priority"), reason, remedy);
+        Priority::Normal
     })
 }
 

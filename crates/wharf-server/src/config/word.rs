@@ -217,6 +217,36 @@ words! {
 }
 
 words! {
+    /// Whether the limit of requests holds.
+    RequestMode {
+        /// Nothing is limited or measured.
+        Off = "off",
+        /// Everybody is let in, and counted who would not have been.
+        DryRun = "dry_run",
+        /// It holds.
+        On = "on",
+    } "\"off\", \"dry_run\" or \"on\""
+}
+
+words! {
+    /// How important the requests of a route are.
+    Priority {
+        /// What the service is there for.
+        Critical = "critical",
+        /// What people wait for.
+        Interactive = "interactive",
+        /// What says nothing else.
+        Normal = "normal",
+        /// What can be asked for again later.
+        Background = "background",
+        /// What can be left out.
+        Sheddable = "sheddable",
+        /// Let in whatever happens.
+        Exempt = "exempt",
+    } "\"critical\", \"interactive\", \"normal\", \"background\", \"sheddable\" or \"exempt\""
+}
+
+words! {
     /// How log lines look.
     LogFormat {
         /// For people on a terminal, for machines elsewhere.

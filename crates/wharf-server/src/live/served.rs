@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tonic::service::Routes as Services;
+use wharf_http::admission::Admission;
 use wharf_http::tls::Certificates;
 use wharf_http::{DrainSettings, ListenerSetup};
 
@@ -46,8 +47,10 @@ impl Served {
     }
 
     /// What its connections are served.
-    pub(crate) fn app(&self, services: &Services) -> App {
-        App::new(self.routes.clone(), services.clone())
+    pub(crate) fn app(&self, services: &Services, admission: &Admission) -> impl wharf_http::App {
+        let routes = self.routes.clone();
+        let app = App::new(routes.clone(), services.clone());
+        admission.ranked(app, move |request| routes.rank(request))
     }
 
     /// From now on as `next` has it; `before` is what the listener was.

@@ -38,7 +38,8 @@ pub(super) async fn switch(
             }
             _ => Served::new(next, listener, upstreams.directory()),
         };
-        change = change.listener(parts.setup(next, listener), parts.app(&state.kit.services));
+        let app = parts.app(&state.kit.services, &state.kit.admission);
+        change = change.listener(parts.setup(next, listener), app);
         opened.push((listener.name.clone(), parts));
     }
     let is_next = |before: &&ListenerConfig| next.listener(&before.name).is_some();
@@ -66,6 +67,9 @@ fn adjust(live: &Live, kit: &Kit, now: &Config, (next, upstreams): (&Config, &Di
     registry.update_limits(next.limits.scope(&kit.room));
     let handshakes = live.running.tls_handshakes();
     handshakes.set_limit(next.limits.max_tls_handshakes.into());
+    if next.requests != now.requests {
+        kit.admission.set(next.requests.admission());
+    }
     for listener in &next.listeners {
         if let Some(there) = registry.listener(&listener.name) {
             there.update_limits(listener.limits.scope());
