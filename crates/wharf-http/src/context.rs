@@ -70,11 +70,11 @@ impl Context {
         }
     }
 
-    /// Whether somebody wants to hear of requests.
-    pub(crate) fn is_observed(&self) -> bool {
+    /// Who wants to hear of requests that begin now.
+    pub(crate) fn listening_observer(&self) -> Option<&dyn RequestObserver> {
         self.observer
-            .as_ref()
-            .is_some_and(|observer| observer.is_listening())
+            .as_deref()
+            .filter(|observer| observer.is_listening())
     }
 
     /// How HTTP/2's frames are spoken on connections that begin now.

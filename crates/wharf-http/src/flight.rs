@@ -10,7 +10,7 @@ use wharf_pool::{CloseReason, Command, ConnectionHandle, Outcome, Pool, RequestG
 use crate::connection::HttpConnection;
 use crate::context::Context;
 use crate::grpc::Code;
-use crate::observer::RequestRecord;
+use crate::observer::{RequestRecord, Tag};
 
 /// What the requests of one connection share. In one record of the connection's own: workers that
 /// each took a reference to the listener's context, for every request, would fight over its counter.
@@ -69,17 +69,24 @@ struct Recorded {
     target: Uri,
     version: Version,
     user_agent: Option<HeaderValue>,
+    tag: Option<Tag>,
 }
 
 impl Flight {
-    /// Counts a request from now on.
-    pub(crate) fn begin<B>(link: Arc<Link>, request: &Request<B>) -> Self {
-        let recorded = link.shared.is_observed().then(|| {
+    /// Counts a request from now on; an observer's tag is put into it.
+    pub(crate) fn begin<B>(link: Arc<Link>, request: &mut Request<B>) -> Self {
+        let observer = link.shared.listening_observer();
+        let recorded = observer.map(|observer| {
+            let tag = observer.tag(request.headers());
+            if let Some(tag) = &tag {
+                request.extensions_mut().insert(tag.clone());
+            }
             Box::new(Recorded {
                 method: request.method().clone(),
                 target: request.uri().clone(),
                 version: request.version(),
                 user_agent: request.headers().get(http::header::USER_AGENT).cloned(),
+                tag,
             })
         });
         Self {
@@ -172,10 +179,12 @@ impl Flight {
             target: &recorded.target,
             version: recorded.version,
             status: self.status,
+            code: self.code,
             outcome,
             bytes_sent: self.bytes_sent,
             duration: took,
             user_agent: recorded.user_agent.as_ref(),
+            tag: recorded.tag.as_ref(),
         });
     }
 }

@@ -52,7 +52,7 @@ pub use descriptors::max_connections_for;
 pub use drain::{DrainReport, DrainSettings};
 pub use info::Connected;
 pub use listener::{TcpPatch, TcpSettings};
-pub use observer::{RequestObserver, RequestRecord};
+pub use observer::{RequestObserver, RequestRecord, Tag};
 pub use protocol::{Protocol, UnknownProtocol};
 pub use running::Running;
 pub use serve::{Serve, WithGracefulShutdown, serve, serve_io};

@@ -69,7 +69,7 @@ where
         }
         let connected = Connected::new(handle.clone(), self.wire.downgrade());
         connected.insert_into(request.extensions_mut());
-        let flight = Flight::begin(Arc::clone(&self.link), &request);
+        let flight = Flight::begin(Arc::clone(&self.link), &mut request);
         let flight = Answering::begin(self.wire.clone(), flight);
         let mut answer = Answer {
             handler: None,

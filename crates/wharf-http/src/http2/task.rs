@@ -42,7 +42,7 @@ pub(crate) struct Call<S> {
 pub(crate) fn serve_stream<S: App>(
     call: &Call<S>,
     settings: &Settings,
-    request: Request<RecvStream>,
+    mut request: Request<RecvStream>,
     respond: SendResponse<Bytes>,
 ) -> impl Future<Output = ()> + Send + use<S> {
     let Link { handle, shared, .. } = &*call.link;
@@ -52,7 +52,7 @@ pub(crate) fn serve_stream<S: App>(
     {
         handle.set_user_agent(&String::from_utf8_lossy(agent.as_bytes()));
     }
-    let mut flight = Flight::begin(Arc::clone(&call.link), &request);
+    let mut flight = Flight::begin(Arc::clone(&call.link), &mut request);
     let body = !request.body().is_end_stream();
     let facts = (body, kind);
     let (stream, place) = call.streams.begin(&shared.clock, facts, &settings.timeouts);
