@@ -98,7 +98,7 @@ impl EndpointAddress {
     }
 
     /// `host:port` as it stands in a `Host` field: without the port that the scheme implies.
-    pub(crate) fn authority(&self) -> String {
+    pub fn authority(&self) -> String {
         let host = self.server_name();
         let (open, close) = brackets(host);
         if self.port == self.scheme.port() {

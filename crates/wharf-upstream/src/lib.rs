@@ -40,6 +40,7 @@
 
 mod address;
 mod aim;
+mod attempts;
 mod balance;
 mod body;
 mod change;
@@ -72,6 +73,7 @@ mod verdict;
 mod warmth;
 
 pub use address::{EndpointAddress, InvalidAddress, Scheme};
+pub use attempts::AttemptObserver;
 pub use balance::{Balance, UnknownBalance};
 pub use body::{BodyError, BoxError, ResponseBody, SendBody};
 pub use connect::{ConnectError, LinkLocal};

@@ -1,11 +1,14 @@
 //! [`SendOptions`]: what a request may cost, and where it is to go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::attempts::AttemptObserver;
+
 /// What a request may cost, and where it is to go.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SendOptions {
     /// With [`Balance::ConsistentHash`](crate::Balance::ConsistentHash): what the same endpoint is to be
@@ -24,6 +27,8 @@ pub struct SendOptions {
     pub retries: u8,
     /// What is sent again.
     pub retry: Retry,
+    /// Who is told of each attempt.
+    pub observer: Option<Arc<dyn AttemptObserver>>,
 }
 
 /// The longest from the end of the request to the head of the answer.

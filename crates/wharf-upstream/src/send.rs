@@ -90,7 +90,15 @@ impl Upstream {
             if failed.is_some() {
                 load.endpoint().tally.retried();
             }
-            let failure = match self.attempt(load, request, options).await {
+            let observer = options.observer.as_deref();
+            if let Some(observer) = observer {
+                observer.begins(&load.endpoint().address, &mut request);
+            }
+            let answered = self.attempt(load, request, options).await;
+            if let Some(observer) = observer {
+                observer.ended(answered.as_ref().map_err(|failure| &failure.left.error));
+            }
+            let failure = match answered {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
