@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness import REPOSITORY, Documented, Page, Server
+from harness import REPOSITORY, Documented, Page, Server, has_otel
 
 PAGES = {
     str(path.relative_to(REPOSITORY)): Page(path)
@@ -38,13 +38,20 @@ redirect = "https"
 [[route]]
 app = "demo"
 """
+# Known to builds with the feature.
+OTEL = """
+[otel]
+endpoint = "https://otlp.example.com"
+tls = { ca = "ca.crt" }
+"""
 
 
 def blocks(language, runs=True):
     """The blocks of a language, as parameters of a test: those that run, or those that are only shown."""
     found = [block for page in PAGES.values() for block in page.blocks
              if block.language == language and (block.why is None) == runs]
-    return [pytest.param(block, id=str(block)) for block in found]
+    without = pytest.mark.skipif(not has_otel(), reason="this wharf was built without the feature otel")
+    return [pytest.param(block, id=str(block), marks=[without] if "[otel]" in block.text else []) for block in found]
 
 
 def file_before(block):
@@ -124,7 +131,7 @@ def test_the_book_has_every_page():
 def settings(folder):
     """What `wharf config` knows: section, key and value of every setting."""
     with Documented(folder) as here:
-        (folder / "everything.toml").write_text(EVERYTHING)
+        (folder / "everything.toml").write_text(EVERYTHING + (OTEL if has_otel() else ""))
         text = here._run("wharf config --config everything.toml").stdout
     section, found = "", {}
     for line in text.splitlines():
@@ -143,7 +150,7 @@ def documented():
     sections = {}
     for heading, cells in REFERENCE.tables():
         names = re.findall(r"`\[+([\w.]+)\]+`", heading)
-        if not names:
+        if not names or (names[0] == "otel" and not has_otel()):
             continue
         keys = re.findall(r"`(\w+)`", cells[0].split("(")[0])
         only = re.findall(r"`(\w+)`", cells[0].partition("(")[2])
@@ -190,6 +197,7 @@ def test_every_metric_is_in_its_table_and_nothing_else(tmp_path):
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", told, re.M))
     exported = {name + ("_total" if kind == "counter" else "") for name, kind in kinds.items()}
     rows = [cells for heading, cells in PAGES["docs/admin.md"].tables() if heading == "Metrics"]
+    rows = [cells for cells in rows if has_otel() or "wharf_otel_" not in cells[0]]
     assert {name for cells in rows for name in re.findall(r"`(\w+)`", cells[0])} == exported
     for cells in rows:
         for name in re.findall(r"`(\w+)`", cells[0]):

@@ -6,6 +6,7 @@ from .documented import Documented
 from .elsewhere import Elsewhere
 from .events import Events
 from .example import Example
+from .features import has_otel
 from .h2 import H2, Code, Setting
 from .kernel import cpu_seconds, descriptors, resident_bytes, sockets_of, sockets_to
 from .load import Sampler, connect_many, in_threads
@@ -63,6 +64,7 @@ __all__ = [
     "eventually",
     "free_port",
     "gateway",
+    "has_otel",
     "get",
     "in_threads",
     "node",

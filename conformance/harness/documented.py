@@ -81,6 +81,7 @@ class Documented:
             pair.write(self.folder, name)
         (self.folder / "ca.crt").write_bytes(authority.chain_pem())
         (self.folder / "admin.token").write_text("a-token-of-the-documentation\n")
+        (self.folder / "otel.headers").write_text("api-key: of-the-documentation\n")
         demo = (REPOSITORY / "conformance/docs/demo.toml").read_text()
         (self.folder / "demo.toml").write_text(self._placed(demo))
         (self.folder / "wharf.toml").write_text(self._placed(file or demo))

@@ -86,6 +86,12 @@ impl Desk {
         self.running.registry()
     }
 
+    /// The text of `/metrics`.
+    pub(crate) fn metrics(self: &Arc<Self>) -> String {
+        // Writing to a string does not fail.
+        metrics::text(Arc::clone(self)).unwrap_or_default()
+    }
+
     /// The API.
     pub(crate) fn router(self: &Arc<Self>) -> Router {
         let mut router = Router::new();

@@ -20,7 +20,8 @@ use wharf_http::{BoxError, RequestBody};
 
 use crate::config::{HTTPS, Priority, Route, Target};
 use crate::demo::{self, AppBody};
-use crate::gateway::{Calls, Forwarding};
+use crate::gateway::{Calls, Forwarding, Scheme};
+use crate::otel;
 
 /// The application of one listener. Every connection has a copy, in a word.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ struct Parts {
     demo: Router,
     /// gRPC of our own: the demo's, health, reflection.
     services: Supervised<Services>,
+    /// How clients reach the listener.
+    scheme: Scheme,
 }
 
 /// The routes of one listener: a change holds from the next request on, on open connections too.
@@ -86,11 +89,12 @@ const HEALTH: &str = "/grpc.health.v1.Health";
 
 impl App {
     /// Answers by `routes`; calls that they send nowhere by `services`.
-    pub(crate) fn new(routes: Routes, services: Services) -> Self {
+    pub(crate) fn new(routes: Routes, services: Services, scheme: Scheme) -> Self {
         Self(Arc::new(Parts {
             routes,
             demo: demo::router(),
             services: only(services),
+            scheme,
         }))
     }
 
@@ -124,7 +128,12 @@ impl Service<Request<RequestBody>> for App {
     fn call(&mut self, request: Request<RequestBody>) -> Answering {
         let routes = self.0.routes.0.load();
         let way = routes.iter().find(|way| matches(&way.route, &request));
-        if is_call(&request) {
+        let is_call = is_call(&request);
+        if let Some(way) = way {
+            let route = (way.route.path.as_str(), self.0.scheme, is_call);
+            otel::routed(request.extensions(), route);
+        }
+        if is_call {
             return Self::call(self, way, request);
         }
         match way.map(|way| (&way.route.target, &way.forwarding)) {

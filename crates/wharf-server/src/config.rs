@@ -17,6 +17,7 @@ mod gateway_tests;
 mod groups;
 mod listener;
 mod notation;
+mod otel;
 mod pools;
 mod report;
 mod route;
@@ -40,6 +41,9 @@ pub(crate) use file::{Refused, load};
 pub(crate) use forward::{Forward, ForwardSettings, RouteTimeout, UpstreamHost};
 pub(crate) use groups::{LogSettings, ProcessLimits, RequestLimits, ServerSettings};
 pub(crate) use listener::ListenerConfig;
+pub(crate) use otel::OtelConfig;
+#[cfg(feature = "otel")]
+pub(crate) use otel::{OtelProtocol, Share, Signal};
 pub(crate) use pools::{PoolSettings, change_of};
 pub(crate) use report::{Problem, Problems};
 pub(crate) use route::{HTTPS, Route, Target};
@@ -77,6 +81,8 @@ pub(crate) struct Config {
     pub(crate) limits: ProcessLimits,
     /// How many requests are worked on at a time.
     pub(crate) requests: RequestLimits,
+    /// Where traces and figures are sent.
+    pub(crate) otel: OtelConfig,
     /// What pools start from.
     base: BasePools,
     /// Every listener.
@@ -149,6 +155,7 @@ impl Config {
         let admin = AdminConfig::read(&mut top, folder, report);
         let log = settings(&mut top, "log", report);
         let (limits, requests) = read_limits(&mut top, report);
+        let otel = OtelConfig::read(&mut top, folder, report);
         let pools = top.section("pools", report);
         let base = BasePools::read(pools, report);
         let sections = top.sections("listener", report);
@@ -180,6 +187,7 @@ impl Config {
             log,
             limits,
             requests,
+            otel,
             base,
             listeners,
             upstreams,

@@ -2,7 +2,8 @@
 //!
 //! **Responsible for:** the command line ([`cli`], [`commands`]), the configuration file
 //! (`config`) and its reload (`live`), the process from start to drain (`serve`), the thread that stays awake (`bridge`)
-//! with signals and the admin API (`admin`), logs (`log`), the gateway (`gateway`), and the demo application (`demo`).
+//! with signals and the admin API (`admin`), logs (`log`), OpenTelemetry (`otel`), the gateway (`gateway`), and the demo
+//! application (`demo`).
 //!
 //! **Refuses to know:** how a connection is served, counted or timed; that is `wharf-http` and
 //! `wharf-pool`.
@@ -24,6 +25,11 @@ mod handed_in;
 mod live;
 mod log;
 mod memory;
+#[cfg(feature = "otel")]
+mod otel;
+#[cfg(not(feature = "otel"))]
+#[path = "otel/off.rs"]
+mod otel;
 mod past;
 mod process;
 mod progress;

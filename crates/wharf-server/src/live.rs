@@ -29,6 +29,7 @@ use wharf_pool::{Connection, ListenerName, Pool};
 use crate::config::{Config, Problem, Refused, Sources, differences, load};
 use crate::gateway::Upstreams;
 use crate::log::Logs;
+use crate::otel::Telemetry;
 use crate::room::Room;
 use record::Record;
 
@@ -42,6 +43,7 @@ pub(crate) struct Live {
     file: Option<PathBuf>,
     running: Running,
     logs: Logs,
+    telemetry: Telemetry,
     /// Held by whoever changes the configuration, from reading the file to the last effect.
     state: tokio::sync::Mutex<State>,
     /// One read at a time, also of those that nobody waits for any more.
@@ -70,6 +72,8 @@ pub(crate) struct Kit {
     pub(crate) upstreams: Upstreams,
     /// What of each listener changes while it serves.
     pub(crate) served: BTreeMap<ListenerName, Served>,
+    /// What is sent to a collector.
+    pub(crate) telemetry: Telemetry,
 }
 
 /// Why a reload changed nothing.
@@ -95,6 +99,7 @@ impl Live {
             file,
             running,
             logs,
+            telemetry: kit.telemetry,
             state: tokio::sync::Mutex::new(State { kit, seen }),
             reading: Arc::new(Semaphore::new(1)),
             record: Mutex::new(Record::new(config)),
@@ -110,6 +115,11 @@ impl Live {
     /// The configuration in force.
     pub(crate) fn config(&self) -> Arc<Config> {
         self.record().in_force()
+    }
+
+    /// What is sent to a collector.
+    pub(crate) const fn telemetry(&self) -> Telemetry {
+        self.telemetry
     }
 
     /// The file's name.

@@ -23,6 +23,7 @@ use crate::gateway::{Directory, Unstarted, Upstreams};
 use crate::handed_in::{HandedIn, HandedInError};
 use crate::live::{Kit, Live, Served, drain_settings};
 use crate::log::Logs;
+use crate::otel::Telemetry;
 use crate::past::Past;
 use crate::process::ProcessFigures;
 use crate::room::Room;
@@ -68,12 +69,28 @@ pub(crate) enum ServeError {
     Listeners(#[source] StartError),
 }
 
+/// Says where everything listens.
+fn announce(running: &Running, admin: Option<&str>, exposed: bool) {
+    for (listener, address) in running.addresses() {
+        tracing::info!(%listener, %address, "listening");
+    }
+    let Some(address) = admin else { return };
+    tracing::info!(address, "admin listening");
+    if exposed {
+        tracing::warn!(
+            address,
+            "the admin token crosses the network in plain: set admin.tls"
+        );
+    }
+}
+
 /// A process that serves.
 pub(crate) struct Serving {
     runtime: Runtime,
     running: Running,
     upstreams: Upstreams,
     logs: Logs,
+    telemetry: Telemetry,
     stop: watch::Receiver<bool>,
     manager: ServiceManager,
     /// The listeners that speak TLS.
@@ -116,6 +133,7 @@ impl Serving {
         // The demo's addresses are its own affair.
         let handed_in =
             file.map_or_else(|| Ok(HandedIn::default()), |_| HandedIn::to_this_process());
+        let telemetry = kit.telemetry;
         let running = runtime.block_on(start(&config, &logs, &kit, handed_in?))?;
         let following = health.follow(running.registry());
         let exposed = config.admin.is_open() && config.admin.tls.is_none();
@@ -137,25 +155,18 @@ impl Serving {
             started: Instant::now(),
             descriptors,
         };
-        let manager = ServiceManager::of_this_process();
-        bridge::start(Arc::new(desk), door, manager.clone()).map_err(ServeError::Threads)?;
-        for (listener, address) in running.addresses() {
-            tracing::info!(%listener, %address, "listening");
-        }
-        if let Some(address) = &admin {
-            tracing::info!(address, "admin listening");
-            if exposed {
-                tracing::warn!(
-                    address,
-                    "the admin token crosses the network in plain: set admin.tls"
-                );
-            }
-        }
+        let (manager, desk) = (ServiceManager::of_this_process(), Arc::new(desk));
+        let figures = Arc::clone(&desk);
+        let sending = telemetry.run(move || figures.metrics());
+        sending.map_err(ServeError::Threads)?;
+        bridge::start(desk, door, manager.clone()).map_err(ServeError::Threads)?;
+        announce(&running, admin.as_deref(), exposed);
         Ok(Self {
             runtime,
             running,
             upstreams,
             logs,
+            telemetry,
             stop: stopped,
             manager,
             admin,
@@ -198,6 +209,7 @@ impl Serving {
             took_ms,
             "drained"
         );
+        self.telemetry.flush();
         self.logs.flush();
         // A handler that blocks its worker must not hold up the exit.
         self.runtime.shutdown_background();
@@ -221,6 +233,7 @@ fn kit(
         services,
         upstreams: upstreams.clone(),
         served,
+        telemetry: Telemetry::new(&config.otel),
     })
 }
 
@@ -258,7 +271,7 @@ async fn start(
         .limits(limits)
         .max_tls_handshakes(config.limits.max_tls_handshakes.into())
         .drain(drain_settings(&config.server))
-        .observer(logs.access());
+        .observer(kit.telemetry.observer(logs.access()));
     for listener in &config.listeners {
         if let Some(served) = kit.served.get(&listener.name) {
             let app = served.app(&kit.services, &kit.admission);

@@ -27,16 +27,21 @@ use upstreams::UpstreamReading;
 
 /// The text, made anew for each scrape: the libraries keep the numbers, nothing is kept here.
 pub(super) async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
-    let mut exported = Exported::default();
-    exported.register_collector(Box::new(Reading(desk)));
-    let mut text = String::new();
-    match encode(&mut text, &exported) {
-        Ok(()) => {
+    match text(desk) {
+        Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Err(Error) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+/// The text itself.
+pub(super) fn text(desk: Arc<Desk>) -> Result<String, Error> {
+    let mut exported = Exported::default();
+    exported.register_collector(Box::new(Reading(desk)));
+    let mut text = String::new();
+    encode(&mut text, &exported).map(|()| text)
 }
 
 /// Reads every pool when it is scraped.
@@ -325,6 +330,14 @@ impl Page<'_> {
             "Log lines that their stream did not take",
             lines,
         )?;
+        let telemetry = desk.live.telemetry();
+        let (spans, deliveries) = (telemetry.spans(), telemetry.deliveries());
+        if !spans.is_empty() {
+            let help = "Spans, by what became of them on the way to the collector";
+            self.results("wharf_otel_spans", help, &spans)?;
+            let help = "Messages to the collector, by what came of them";
+            self.results("wharf_otel_messages", help, &deliveries)?;
+        }
         let figures = desk.figures.now();
         if let Some(bytes) = figures.resident_bytes {
             self.single(

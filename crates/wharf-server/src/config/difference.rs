@@ -10,7 +10,7 @@ use super::forward::ForwardSettings;
 use super::groups::{ADDRESS, PROTOCOLS, PROXY_PROTOCOL, ROUTES, TLS};
 use super::route::Target;
 use super::upstream::ENDPOINTS;
-use super::{Config, Forward, ListenerConfig, Priority, Route, UpstreamConfig};
+use super::{Config, Forward, ListenerConfig, Priority, Route, UpstreamConfig, otel};
 
 /// One setting that differs.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,15 +42,20 @@ impl Changed {
 pub(crate) fn differences(old: &Config, new: &Config) -> Vec<Changed> {
     let (before, after) = (Flat::of(old), Flat::of(new));
     let mut list: Vec<_> = before.gone(&after).chain(after.changed(&before)).collect();
-    if old.admin.token != new.admin.token && old.admin.settings == new.admin.settings {
-        // That it is another may be told, what it is may not.
-        let hidden = || Some(Value::text("…"));
+    // That it is another may be told, what it is may not.
+    let mut hidden = |path: &str| {
         list.push(Changed {
-            path: "admin.token".to_owned(),
-            old: hidden(),
-            new: hidden(),
+            path: path.to_owned(),
+            old: Some(Value::text("…")),
+            new: Some(Value::text("…")),
             effect: Applies::Now,
         });
+    };
+    if old.admin.token != new.admin.token && old.admin.settings == new.admin.settings {
+        hidden("admin.token");
+    }
+    if old.otel.headers != new.otel.headers && old.otel.settings == new.otel.settings {
+        hidden("otel.headers");
     }
     let moved = old.admin.settings.address != new.admin.settings.address;
     for changed in &mut list {
@@ -80,6 +85,10 @@ impl Flat {
         flat.table("log", config.log.values());
         flat.table("limits", config.limits.values());
         flat.table("limits.requests", config.requests.values());
+        flat.table("otel", config.otel.settings.values());
+        if let Some(tls) = &config.otel.tls {
+            flat.table("otel", vec![(otel::TLS, Value::text(tls.shown()))]);
+        }
         let has =
             |listener: &ListenerConfig, wanted| listener.pools.iter().any(|(p, _)| *p == wanted);
         for listener in &config.listeners {
@@ -303,6 +312,7 @@ mod tests {
             crate::config::ServerSettings::KEYS,
             crate::config::groups::AdminSettings::KEYS,
             crate::config::LogSettings::KEYS,
+            otel::OtelSettings::KEYS,
             crate::config::ProcessLimits::KEYS,
             crate::config::RequestLimits::KEYS,
             wharf_http::TcpSettings::KEYS,

@@ -8,10 +8,11 @@ use wharf_pool::config::{Key, Setting, Settings, Value};
 use super::report::Origins;
 use super::route::Target;
 use super::{
-    AdminConfig, Config, Forward, ListenerConfig, PoolSettings, Priority, Route, UpstreamConfig,
+    AdminConfig, Config, Forward, ListenerConfig, OtelConfig, PoolSettings, Priority, Route,
+    UpstreamConfig,
 };
 use crate::room::Room;
-use crate::{descriptors, serve};
+use crate::{descriptors, otel, serve};
 
 /// The whole configuration as TOML, each setting with its source in a comment. Reading it again
 /// gives the same configuration.
@@ -26,6 +27,7 @@ pub(crate) fn effective(config: &Config, file: Option<&str>) -> String {
     page.table("log", &config.log.values());
     page.table("limits", &limit_values(config));
     page.table("limits.requests", &config.requests.values());
+    page.otel(&config.otel);
     for protocol in Protocol::ALL {
         let values = config.base.of(protocol).values();
         page.table(&format!("pools.{}", protocol.as_str()), &values);
@@ -82,6 +84,17 @@ impl Page<'_> {
     fn admin(&mut self, admin: &AdminConfig) {
         self.settings("admin", &admin.settings.values());
         if let Some(tls) = &admin.tls {
+            self.line(format_args!("tls = {}  # file", tls.written));
+        }
+        self.line(format_args!(""));
+    }
+
+    fn otel(&mut self, otel: &OtelConfig) {
+        if !otel::BUILT_IN {
+            return;
+        }
+        self.settings("otel", &otel.settings.values());
+        if let Some(tls) = otel.tls.as_ref().filter(|tls| !tls.written.is_empty()) {
             self.line(format_args!("tls = {}  # file", tls.written));
         }
         self.line(format_args!(""));

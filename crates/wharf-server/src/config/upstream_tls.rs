@@ -1,4 +1,4 @@
-//! `[upstream.tls]`: whose certificates are believed, and which is shown.
+//! `[upstream.tls]`, and `tls` of `[otel]`: whose certificates are believed, and which is shown.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -60,7 +60,7 @@ impl UpstreamTls {
     }
 }
 
-const REMEDY: &str = "write [upstream.tls] with ca = \"ca.crt\"";
+const REMEDY: &str = "write tls = { ca = \"ca.crt\" }";
 
 /// Reads the section, if it is there.
 pub(super) fn read_tls(

@@ -163,11 +163,11 @@ macro_rules! words {
         $remedy:literal) => {
         $(#[$outer])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-                pub(crate) enum $name { $($(#[$inner])* $variant,)+ }
+        pub(crate) enum $name { $($(#[$inner])* $variant,)+ }
 
         impl Setting for $name {
             fn read(value: &Value) -> Result<Self, BadValue> {
-                match text_of(value) {
+                match value.as_text() {
                     $(Some($text) => Ok(Self::$variant),)+
                     _ => Err(BadValue::new(value, $remedy)),
                 }
@@ -179,6 +179,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(super) use words;
 
 words! {
     /// Which log lines are written.

@@ -1,6 +1,7 @@
 //! [`Came`]: what is known of a request beside what it says of itself.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HeaderMap;
@@ -10,15 +11,19 @@ use wharf_control::upstream::stable_hash;
 use wharf_http::Connected;
 use wharf_http::grpc::timeout::{GRPC_TIMEOUT, asked, render};
 use wharf_pool::config::Limit;
-use wharf_upstream::{ResponseTimeout, Retry, SendOptions};
+use wharf_upstream::{AttemptObserver, ResponseTimeout, Retry, SendOptions};
 
-use super::origin::{Origin, Scheme};
+use super::forwarding::Forwarding;
+use super::origin::Origin;
 use crate::config::{Again, ForwardSettings, RouteTimeout};
+use crate::otel;
 
 /// What is known of a request beside what it says of itself, or what of that is a promise.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Came {
     pub(super) origin: Origin,
+    /// Who is told of the attempts to have it answered.
+    pub(super) observer: Option<Arc<dyn AttemptObserver>>,
     /// How long the upstream may take, from the end of the request to the head of its answer.
     pub(super) limit: Option<Duration>,
     /// When its caller waits no longer.
@@ -28,13 +33,17 @@ pub(super) struct Came {
 impl Came {
     /// Takes what is known out of a request. From here on nobody else looks after how long its answer
     /// takes: this side can say why it is late.
-    pub(super) fn take(head: &mut Parts, scheme: Scheme, timeout: RouteTimeout) -> Self {
+    pub(super) fn take(head: &mut Parts, forwarding: &Forwarding) -> Self {
+        let Forwarding {
+            scheme, forward, ..
+        } = forwarding;
+        let observer = otel::attempts(head, &forward.upstream);
         let extensions = std::mem::take(&mut head.extensions);
         let connected = extensions.get::<Connected>();
         let peer = connected.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.peer().ip());
         // One that is malformed was refused before.
         let asked = asked(&head.headers).ok().flatten();
-        let limit = match (timeout, connected) {
+        let limit = match (forward.settings.request_timeout, connected) {
             (RouteTimeout::Own(limit), _) => Ok(limit),
             (RouteTimeout::Pool, Some(connected)) => limit_of_pool(connected),
             (RouteTimeout::Pool, None) => Ok(None),
@@ -43,7 +52,11 @@ impl Came {
             connected.set_request_timeout(None);
         }
         Self {
-            origin: Origin { peer, scheme },
+            origin: Origin {
+                peer,
+                scheme: *scheme,
+            },
+            observer,
             // Where the caller has a deadline, it rules.
             limit: limit.ok().flatten().filter(|_| asked.is_none()),
             deadline: asked.and_then(|asked| Instant::now().checked_add(asked)),
@@ -63,6 +76,7 @@ impl Came {
             IpAddr::V6(peer) => stable_hash(&peer.octets()),
         });
         options.retries = settings.retries.0;
+        options.observer.clone_from(&self.observer);
         options.retry = match settings.retry {
             Again::Unsent => Retry::Unsent,
             Again::Idempotent => Retry::Idempotent,

@@ -76,7 +76,7 @@ impl Forwarding {
         let upgrade = WebSocketUpgrade::from_request(&mut request).ok();
         let (mut head, body) = request.into_parts();
         let settings = &self.forward.settings;
-        let came = Came::take(&mut head, self.scheme, settings.request_timeout);
+        let came = Came::take(&mut head, self);
         let answered = if let Some(upgrade) = upgrade {
             // Requests have no room for what only sessions need.
             Box::pin(session::open(self, upgrade, head, &came)).await

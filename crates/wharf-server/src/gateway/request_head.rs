@@ -86,6 +86,7 @@ mod tests {
             peer: std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7)),
             scheme: Scheme::Http,
         },
+        observer: None,
         limit: None,
         deadline: None,
     };

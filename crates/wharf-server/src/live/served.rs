@@ -48,8 +48,12 @@ impl Served {
 
     /// What its connections are served.
     pub(crate) fn app(&self, services: &Services, admission: &Admission) -> impl wharf_http::App {
+        let scheme = match self.certificates {
+            Some(_) => Scheme::Https,
+            None => Scheme::Http,
+        };
         let routes = self.routes.clone();
-        let app = App::new(routes.clone(), services.clone());
+        let app = App::new(routes.clone(), services.clone(), scheme);
         admission.ranked(app, move |request| routes.rank(request))
     }
 

@@ -86,6 +86,7 @@ fn adjust(live: &Live, kit: &Kit, now: &Config, (next, upstreams): (&Config, &Di
     }
     live.running.set_drain(drain_settings(&next.server));
     live.logs.set(&next.log);
+    live.telemetry.set(&next.otel);
 }
 
 /// What is wrong with an upstream that cannot be started, at its key.
