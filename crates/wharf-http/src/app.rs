@@ -11,7 +11,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An application: any tower service from a request to a response, an `axum::Router` among them.
 ///
-/// Implemented for every type that fits; there is nothing to implement.
+/// Implemented for every type that fits; there is nothing to implement. It is cloned for each connection of
+/// HTTP/1, for each stream of HTTP/2, and for a request that it was not ready for.
 pub trait App:
     Service<
         Request<RequestBody>,

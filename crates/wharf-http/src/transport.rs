@@ -18,6 +18,11 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
         None
     }
 
+    /// Whether bytes that were written may wait in it for a flush. One that says no is not flushed.
+    fn holds(&self) -> bool {
+        true
+    }
+
     /// Called again and again while the peer takes nothing. The kernel's `user_timeout` counts a
     /// peer that answers, with its window closed, as one that is dead: while that is so it is put
     /// off, and `stream_idle_timeout` is what ends it.
@@ -27,6 +32,10 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
 }
 
 impl Transport for TcpStream {
+    fn holds(&self) -> bool {
+        false
+    }
+
     fn unacknowledged(&self) -> Option<u64> {
         wharf_sys::unacknowledged(self).ok()
     }
@@ -56,4 +65,8 @@ impl Transport for TcpStream {
 }
 
 /// In memory, for tests and for protocols that bring their own bytes.
-impl Transport for tokio::io::DuplexStream {}
+impl Transport for tokio::io::DuplexStream {
+    fn holds(&self) -> bool {
+        false
+    }
+}

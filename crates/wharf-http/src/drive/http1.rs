@@ -88,11 +88,7 @@ where
         if !wire.lock().is_to_be_served() {
             return waited;
         }
-        let service = Watched {
-            app: app.clone(),
-            wire: wire.clone(),
-            link: Arc::clone(link),
-        };
+        let service = Watched::new(app.clone(), wire.clone(), Arc::clone(link));
         let io = TokioIo::new(Lent::new(wire.clone()));
         // The settings that are in force now: what has changed reaches connections that were idle.
         let settings = Arc::clone(&wire.lock().settings);

@@ -27,20 +27,23 @@ pub(super) struct Waiting<S> {
 }
 
 impl<S: App> Handling<S> {
-    /// Gives the request to the application, or keeps it until that is ready.
-    pub(super) fn begin(mut app: S, request: Request<RequestBody>) -> Self {
+    /// Gives the request to the application, or keeps it until that is ready. What is left of the application can
+    /// take another.
+    pub(super) fn begin(mut app: S, request: Request<RequestBody>) -> (Self, Option<S>) {
         // Who has to wait asks again with a waker of its own.
         match app.poll_ready(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(())) => Self::Answering {
-                answering: app.call(request),
-            },
-            Poll::Ready(Err(error)) => Self::Failed {
-                error: Some(error.into()),
-            },
+            Poll::Ready(Ok(())) => {
+                let answering = app.call(request);
+                (Self::Answering { answering }, Some(app))
+            }
+            Poll::Ready(Err(error)) => {
+                let error = Some(error.into());
+                (Self::Failed { error }, None)
+            }
             Poll::Pending => {
                 let request = Some(request);
                 let waiting = Box::new(Waiting { app, request });
-                Self::Waiting { waiting }
+                (Self::Waiting { waiting }, None)
             }
         }
     }

@@ -10,17 +10,25 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::SharedWire;
+use super::{SharedWire, Wire};
 use crate::transport::Transport;
 use crate::websocket::{Port, Visit};
+use crate::wire::Wire as _;
 
 /// The wire as the codec has it, and after an upgrade the handler: its drop tells the driver that they
 /// have let the bytes go.
-pub(crate) struct Lent<T: Transport>(SharedWire<T>);
+pub(crate) struct Lent<T: Transport> {
+    wire: SharedWire<T>,
+    /// Whether all that was written has gone: the codec flushes after each answer.
+    is_flushed: bool,
+}
 
 impl<T: Transport> Lent<T> {
     pub(crate) fn new(wire: SharedWire<T>) -> Self {
-        Self(wire)
+        Self {
+            wire,
+            is_flushed: false,
+        }
     }
 
     /// What the codec has given away after an upgrade, for a handler of our own, with what it had read
@@ -31,13 +39,27 @@ impl<T: Transport> Lent<T> {
     }
 
     fn wire(self: Pin<&mut Self>) -> Pin<&mut SharedWire<T>> {
-        Pin::new(&mut self.get_mut().0)
+        Pin::new(&mut self.get_mut().wire)
+    }
+
+    fn write(
+        mut self: Pin<&mut Self>,
+        write: impl FnOnce(&mut Wire<T>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        let (written, is_flushed) = {
+            let mut wire = self.wire.lock();
+            let written = write(&mut wire);
+            let has_gone = matches!(written, Poll::Ready(Ok(_)));
+            (written, has_gone && !wire.is_to_be_flushed())
+        };
+        self.is_flushed = is_flushed;
+        written
     }
 }
 
 impl<T: Transport> Port for Lent<T> {
     fn visit(&self, visit: Visit<'_>) {
-        self.0.lock().visit_session(visit);
+        self.wire.lock().visit_session(visit);
     }
 }
 
@@ -57,7 +79,7 @@ impl<T: Transport> AsyncWrite for Lent<T> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.wire().poll_write(cx, bytes)
+        self.write(|wire| wire.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -65,14 +87,17 @@ impl<T: Transport> AsyncWrite for Lent<T> {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.wire().poll_write_vectored(cx, pieces)
+        self.write(|wire| wire.poll_write_vectored(cx, pieces))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.wire.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_flushed {
+            return Poll::Ready(Ok(()));
+        }
         self.wire().poll_flush(cx)
     }
 
@@ -83,6 +108,6 @@ impl<T: Transport> AsyncWrite for Lent<T> {
 
 impl<T: Transport> Drop for Lent<T> {
     fn drop(&mut self) {
-        self.0.lock().let_go(std::thread::panicking());
+        self.wire.lock().let_go(std::thread::panicking());
     }
 }

@@ -3,6 +3,7 @@
 //! It counts each request from its head to the last byte of its answer, answers for a handler that
 //! panics, fails or is late, and says `Connection: close` where the answer is the last.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,9 +34,23 @@ use crate::websocket::{Asked, Invitation, Refusal, Way};
 
 /// The application as one connection's hyper sees it.
 pub(crate) struct Watched<T, S> {
-    pub(crate) app: S,
-    pub(crate) wire: SharedWire<T>,
-    pub(crate) link: Arc<Link>,
+    app: S,
+    /// The clone of it that takes the requests. Not one for each: workers that all took references to what an
+    /// application shares would fight over its counters.
+    ready: Cell<Option<S>>,
+    wire: SharedWire<T>,
+    link: Arc<Link>,
+}
+
+impl<T, S> Watched<T, S> {
+    pub(crate) fn new(app: S, wire: SharedWire<T>, link: Arc<Link>) -> Self {
+        Self {
+            app,
+            ready: Cell::new(None),
+            wire,
+            link,
+        }
+    }
 }
 
 impl<T, S> hyper::service::Service<Request<Incoming>> for Watched<T, S>
@@ -96,10 +111,16 @@ where
             }
         }
         let request = request.map(RequestBody::http1);
-        match catch_unwind(AssertUnwindSafe(|| {
-            Handling::begin(self.app.clone(), request)
-        })) {
-            Ok(handler) => answer.handler = Some(handler),
+        let begin = || {
+            let app = self.ready.take().unwrap_or_else(|| self.app.clone());
+            Handling::begin(app, request)
+        };
+        // What has panicked is not asked again.
+        match catch_unwind(AssertUnwindSafe(begin)) {
+            Ok((handler, app)) => {
+                answer.handler = Some(handler);
+                self.ready.set(app);
+            }
             Err(panic) => report_panic(handle, &*panic),
         }
         answer

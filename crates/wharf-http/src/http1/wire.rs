@@ -9,6 +9,7 @@ mod session;
 mod tunnel;
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -181,6 +182,11 @@ impl<T: Transport> Wire<T> {
         self.meter.asks_for_upgrade()
     }
 
+    /// Whether a flush has something to do: after a write that succeeded, nearly never.
+    pub(crate) fn is_to_be_flushed(&self) -> bool {
+        self.is_tunnel() || self.io.get_ref().holds()
+    }
+
     /// Whether an upgrade has taken the bytes away from the codec.
     pub(crate) fn is_tunnel(&self) -> bool {
         !matches!(self.tunnel, Tunnel::None)
@@ -271,8 +277,8 @@ impl<T: Transport> Wire<T> {
 
     /// The way of a head that comes in pieces: it is kept here until it is whole.
     fn read_into_stash(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Read>> {
-        let mut chunk = [0; CHUNK];
-        let mut chunk = ReadBuf::new(&mut chunk);
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
         match Pin::new(&mut self.io).poll_read(cx, &mut chunk) {
             Poll::Pending => {
                 self.read_blocked(cx);

@@ -48,13 +48,13 @@ impl<T> TlsStream<T> {
         self.0.library.get_ref().0
     }
 
-    fn holds(&self) -> bool {
+    fn holds_records(&self) -> bool {
         self.0.library.get_ref().1.wants_write()
     }
 
     /// How many of the bytes that were written are held here, give or take what TLS adds to them.
     fn held(&self) -> u64 {
-        if !self.holds() {
+        if !self.holds_records() {
             return 0;
         }
         let gone = self.counted().sent - self.0.sent;
@@ -81,7 +81,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> TlsStream<T> {
         &mut self,
         write: impl FnOnce(Pin<&mut Library<Counted<T>>>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if !self.holds() {
+        if !self.holds_records() {
             self.0.written = 0;
             self.0.sent = self.counted().sent;
         }
@@ -129,6 +129,10 @@ impl<T: Transport> Transport for TlsStream<T> {
     fn unacknowledged(&self) -> Option<u64> {
         let below = self.get_ref().unacknowledged()?;
         Some(below + self.held())
+    }
+
+    fn holds(&self) -> bool {
+        self.holds_records() || self.get_ref().holds()
     }
 
     fn spare_the_living(&self, user_timeout: Duration) {
