@@ -245,6 +245,19 @@ impl<C: Connection> Pool<C> {
         });
     }
 
+    /// Tells every listener of events how the source of an upstream's endpoints stands, and how many endpoints are
+    /// known by it.
+    pub fn tell_discovery(&self, source: &'static str, state: &'static str, endpoints: usize) {
+        self.shared().tell(|| {
+            let kind = EventKind::DiscoveryChanged {
+                source,
+                state,
+                endpoints,
+            };
+            (Some(self.name().clone()), kind)
+        });
+    }
+
     pub(crate) fn received(&self, bytes: usize) {
         self.inner.hot.mine().receive(bytes as u64);
     }

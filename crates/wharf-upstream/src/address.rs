@@ -87,6 +87,12 @@ impl EndpointAddress {
         }
     }
 
+    /// The same place, spoken to in another way.
+    #[cfg(feature = "etcd")]
+    pub(crate) fn spoken(self, scheme: Scheme) -> Self {
+        Self { scheme, ..self }
+    }
+
     /// Whether it was found under the name of `origin`.
     pub(crate) fn is_of(&self, origin: &Self) -> bool {
         self.name.as_ref() == Some(&origin.host) && self.port == origin.port

@@ -1,5 +1,6 @@
 //! How an upstream changes while requests are in flight.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use wharf_pool::config::{Difference, PoolConfig, SetError};
@@ -28,6 +29,7 @@ impl Upstream {
         let differences = self.set_pool(settings.pool.clone())?;
         let named = changing.endpoints != settings.endpoints
             || changing.resolve_every.is_some() != settings.resolve_every.is_some();
+        let looked_up = named || changing.resolve_every != settings.resolve_every;
         if named || changing.balance != settings.balance {
             self.rebuild(&self.as_known(&settings), &settings);
         }
@@ -35,6 +37,9 @@ impl Upstream {
             endpoint.standing().set(settings.outlier.law());
         }
         *changing = settings;
+        if looked_up {
+            self.inner.names.notify_one();
+        }
         Ok(differences)
     }
 
@@ -46,10 +51,11 @@ impl Upstream {
         settings
     }
 
-    /// Takes what discovery has found, unless the settings have changed meanwhile.
-    pub(crate) fn discovered(&self, of: &UpstreamSettings, endpoints: &[EndpointSetup]) {
+    /// Takes the addresses of the names in `base`, unless there are others meanwhile.
+    pub(crate) fn looked_up(&self, base: &[EndpointSetup], endpoints: &[EndpointSetup]) {
         let changing = self.inner.changing();
-        let same = changing.endpoints == of.endpoints && changing.resolve_every.is_some();
+        let now = self.base(&changing.endpoints);
+        let same = *now == *base && changing.resolve_every.is_some();
         let fleet = self.fleet();
         let mut known = fleet.endpoints.iter().map(|it| (&it.address, it.weight()));
         let news = !endpoints
@@ -62,15 +68,16 @@ impl Upstream {
         }
     }
 
-    /// The endpoints of `settings`. Where names are looked up, the addresses that were found under those that stay, or
+    /// The endpoints that were found, else those of `settings`. Where names are looked up, the addresses that were found under those that stay, or
     /// all of them would begin anew under their names until the next look-up.
-    fn as_known(&self, settings: &UpstreamSettings) -> Vec<EndpointSetup> {
+    pub(crate) fn as_known(&self, settings: &UpstreamSettings) -> Arc<[EndpointSetup]> {
+        let base = self.base(&settings.endpoints);
         if settings.resolve_every.is_none() {
-            return settings.endpoints.clone();
+            return base;
         }
         let fleet = self.fleet();
         let mut all = Vec::new();
-        for endpoint in &settings.endpoints {
+        for endpoint in &*base {
             let before = all.len();
             let found = fleet.endpoints.iter().map(|it| &it.address);
             all.extend(
@@ -85,7 +92,7 @@ impl Upstream {
                 all.push(endpoint.clone());
             }
         }
-        all
+        all.into()
     }
 
     fn set_pool(&self, pool: PoolConfig<PoolSettings>) -> Result<Vec<Difference>, StartError> {
@@ -96,23 +103,26 @@ impl Upstream {
         self.pool().set_config(pool).map_err(bad)
     }
 
-    fn rebuild(&self, endpoints: &[EndpointSetup], settings: &UpstreamSettings) {
+    pub(crate) fn rebuild(&self, endpoints: &[EndpointSetup], settings: &UpstreamSettings) {
         let (context, old) = (&self.inner.context, self.fleet());
-        let known = |it: &EndpointSetup| {
-            let same = |there: &&Arc<Endpoint>| there.address == it.address;
-            let stays = old.endpoints.iter().find(same).cloned();
-            stays.inspect(|stays| stays.set_weight(it.weight))
-        };
-        let endpoints = endpoints
-            .iter()
-            .map(|it| known(it).unwrap_or_else(|| it.start(settings, context)));
+        let there = old.endpoints.iter();
+        let mut there: HashMap<_, _> = there.map(|it| (&it.address, it)).collect();
+        let endpoints = endpoints.iter().map(|it| match there.remove(&it.address) {
+            Some(stays) => {
+                stays.set_weight(it.weight);
+                Arc::clone(stays)
+            }
+            None => it.start(settings, context),
+        });
         let next = Fleet::new(endpoints.collect(), settings.balance, &mut context.random());
         let next = Arc::new(next);
         context.budget().set_endpoints(next.len());
         self.inner.fleet.store(Arc::clone(&next));
         next.endpoints.iter().for_each(Endpoint::grow);
-        let gone = |it: &&Arc<Endpoint>| !next.endpoints.iter().any(|there| Arc::ptr_eq(it, there));
-        old.endpoints.iter().filter(gone).for_each(|it| it.leave());
+        // Those that nobody took over.
+        for gone in there.into_values() {
+            gone.leave();
+        }
     }
 }
 

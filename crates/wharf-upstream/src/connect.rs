@@ -7,7 +7,7 @@ mod tls;
 
 pub(crate) use line::Line;
 pub use resolve::LinkLocal;
-pub(crate) use resolve::resolve;
+pub(crate) use resolve::{is_meant, resolve};
 
 use std::io;
 use std::sync::Arc;

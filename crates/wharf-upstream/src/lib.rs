@@ -78,6 +78,9 @@ pub use balance::{Balance, UnknownBalance};
 pub use body::{BodyError, BoxError, ResponseBody, SendBody};
 pub use connect::{ConnectError, LinkLocal};
 pub use connection::UpstreamConnection;
+#[cfg(feature = "etcd")]
+pub use discovery::etcd::{Credentials, Etcd};
+pub use discovery::{DiscoveryReport, DiscoveryState, EmptySet, Findings, FoundSet, Skips, Source};
 pub use error::{SendError, Unsent};
 pub use options::{ResponseTimeout, Retry, SendOptions};
 pub use policy::{

@@ -12,6 +12,7 @@ use crate::address::{EndpointAddress, Scheme};
 use crate::balance::Balance;
 use crate::connect::LinkLocal;
 use crate::connection::UpstreamConnection;
+use crate::discovery::EmptySet;
 use crate::policy::{HealthCheckSettings, OutlierSettings};
 use crate::settings::PoolSettings;
 
@@ -39,8 +40,13 @@ pub struct UpstreamSetup {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct UpstreamSettings {
-    /// Its endpoints, all of one scheme.
+    /// Its endpoints, all of one scheme. Where a source is followed, they are asked until it has found some.
     pub endpoints: Vec<EndpointSetup>,
+    /// What all endpoints speak. Left out, what the first of them does; an upstream whose endpoints are all to be
+    /// found has to be told.
+    pub scheme: Option<Scheme>,
+    /// What becomes of a found set that has no endpoint.
+    pub when_empty: EmptySet,
     /// How often the names of endpoints are looked up, each address then being an endpoint of its own. Without
     /// it an endpoint is whatever answers first under its name, looked up for each connection.
     pub resolve_every: Option<Duration>,
@@ -83,6 +89,8 @@ impl UpstreamSettings {
     pub fn new(endpoints: impl IntoIterator<Item = EndpointAddress>) -> Self {
         Self {
             endpoints: endpoints.into_iter().map(EndpointSetup::from).collect(),
+            scheme: None,
+            when_empty: EmptySet::default(),
             resolve_every: None,
             health_check: None,
             outlier: OutlierSettings::default(),
@@ -114,6 +122,16 @@ pub enum StartError {
         one: EndpointAddress,
         /// One with another scheme.
         other: EndpointAddress,
+    },
+    /// An endpoint does not speak what was said of all.
+    #[error("upstream {upstream} speaks {}, and {endpoint} does not", scheme.as_str())]
+    OtherThanSaid {
+        /// The upstream.
+        upstream: ListenerName,
+        /// What all are to speak.
+        scheme: Scheme,
+        /// One that does not.
+        endpoint: EndpointAddress,
     },
     /// An endpoint is there twice.
     #[error("upstream {upstream} has {endpoint} twice: give it a weight instead")]
@@ -148,18 +166,25 @@ pub enum StartError {
 impl UpstreamSettings {
     /// What all endpoints speak.
     pub(crate) fn scheme(&self) -> Scheme {
-        let first = self.endpoints.first();
-        first.map_or(Scheme::Http, |endpoint| endpoint.address.scheme())
+        let first = self.endpoints.first().map(|it| it.address.scheme());
+        self.scheme.or(first).unwrap_or(Scheme::Http)
     }
 
     /// Checks the endpoints as a whole.
     pub(crate) fn check(&self, upstream: &ListenerName) -> Result<(), StartError> {
-        let Some(first) = self.endpoints.first() else {
+        if self.endpoints.is_empty() && self.scheme.is_none() {
             return Err(StartError::NoEndpoint(upstream.clone()));
-        };
-        let one = &first.address;
+        }
         for (i, endpoint) in self.endpoints.iter().enumerate() {
             let address = &endpoint.address;
+            if let Some(scheme) = self.scheme.filter(|it| *it != address.scheme()) {
+                return Err(StartError::OtherThanSaid {
+                    upstream: upstream.clone(),
+                    scheme,
+                    endpoint: address.clone(),
+                });
+            }
+            let one = &self.endpoints[0].address;
             if address.scheme() != one.scheme() {
                 return Err(StartError::MixedSchemes {
                     upstream: upstream.clone(),

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 use wharf_control::upstream::RetryBudget;
 use wharf_pool::events::Events;
 use wharf_pool::{ListenerName, Pool, PoolName, Registry, ScopeLimits, ServingState};
@@ -15,7 +16,7 @@ use crate::close::Registration;
 use crate::connect::{Connector, LinkLocal};
 use crate::connection::UpstreamConnection;
 use crate::context::Context;
-use crate::discovery::discover;
+use crate::discovery::{Record, look_up_names};
 use crate::endpoint::{Endpoint, Load};
 use crate::error::SendError;
 use crate::policy::HealthCheckSettings;
@@ -37,6 +38,11 @@ pub(crate) struct Inner {
     retries: Mutex<RetryBudget>,
     /// Held while something changes.
     changing: Mutex<UpstreamSettings>,
+    /// By whom endpoints are found, and what was. Taken after `changing`, if both are.
+    following: Mutex<Option<Record>>,
+    /// Told when there are other names to look up, or at another interval.
+    pub(crate) names: Arc<Notify>,
+    pub(crate) link_local: LinkLocal,
     pub(crate) registration: Registration,
     /// Requests that were refused here.
     pub(crate) refusals: Kinds,
@@ -47,6 +53,12 @@ pub(crate) struct Inner {
 impl Inner {
     pub(crate) fn changing(&self) -> MutexGuard<'_, UpstreamSettings> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn following(&self) -> MutexGuard<'_, Option<Record>> {
+        self.following
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How endpoints are asked whether they are well.
@@ -112,6 +124,9 @@ impl Upstream {
                 context,
                 fleet: ArcSwap::from_pointee(fleet),
                 changing: Mutex::new(settings),
+                following: Mutex::new(None),
+                names: Arc::default(),
+                link_local,
                 registration,
                 refusals: Kinds::default(),
                 successor: OnceLock::new(),
@@ -127,7 +142,7 @@ impl Upstream {
         context.spawn(async move {
             tokio::select! {
                 () = upkeep::keep(Weak::clone(&upstream)) => {}
-                () = discover(upstream, link_local) => {}
+                () = look_up_names(upstream, link_local) => {}
                 () = closing.cancelled() => {}
             }
         });

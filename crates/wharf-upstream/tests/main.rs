@@ -5,6 +5,7 @@
 mod servers;
 
 mod blame;
+mod discovery;
 mod grpc;
 mod hostile;
 mod http2;

@@ -118,6 +118,15 @@ pub enum EventKind {
         /// What decided.
         cause: &'static str,
     },
+    /// The source that finds the endpoints of an upstream stands otherwise, or has found others.
+    DiscoveryChanged {
+        /// Which, in one word.
+        source: &'static str,
+        /// How it stands, in one word.
+        state: &'static str,
+        /// How many endpoints are known by it.
+        endpoints: usize,
+    },
     /// The server's configuration was read again.
     ConfigReloaded {
         /// What came of it, in one word.
@@ -134,7 +143,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// The name of every kind.
-    pub const NAMES: [&'static str; 13] = [
+    pub const NAMES: [&'static str; 14] = [
         "connection_added",
         "connection_removed",
         "connection_timeout",
@@ -146,6 +155,7 @@ impl EventKind {
         "health_status_changed",
         "config_changed",
         "endpoint_state_changed",
+        "discovery_changed",
         "config_reloaded",
         "drain",
     ];
@@ -164,6 +174,7 @@ impl EventKind {
             Self::HealthStatusChanged { .. } => "health_status_changed",
             Self::ConfigChanged { .. } => "config_changed",
             Self::EndpointStateChanged { .. } => "endpoint_state_changed",
+            Self::DiscoveryChanged { .. } => "discovery_changed",
             Self::ConfigReloaded { .. } => "config_reloaded",
             Self::Drain { .. } => "drain",
         }

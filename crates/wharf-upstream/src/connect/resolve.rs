@@ -42,7 +42,7 @@ pub(crate) async fn resolve(
 }
 
 /// Whether an address is one that a name of a service may stand for.
-fn is_meant(ip: IpAddr) -> bool {
+pub(crate) fn is_meant(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => is_meant_v4(ip),
         IpAddr::V6(ip) => is_meant_v6(ip),
