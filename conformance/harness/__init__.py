@@ -4,6 +4,7 @@ from .autobahn import autobahn
 from .browser import Browser
 from .documented import Documented
 from .elsewhere import Elsewhere
+from .etcd import Etcd
 from .events import Events
 from .example import Example
 from .features import has_otel
@@ -34,6 +35,7 @@ __all__ = [
     "Code",
     "Documented",
     "Elsewhere",
+    "Etcd",
     "Events",
     "Example",
     "H2",

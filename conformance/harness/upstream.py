@@ -232,4 +232,5 @@ def gateway(*endpoints, route=None, upstream=None, sections="", routes=""):
     the two, `sections` more of the upstream's, as text, and `routes` stand before."""
     urls = [getattr(endpoint, "url", endpoint) for endpoint in endpoints]
     text = routes + "[[route]]\n" + _toml({"path": "/", "upstream": "api"} | (route or {}))
-    return text + "[[upstream]]\n" + _toml({"name": "api", "endpoints": urls} | (upstream or {})) + sections
+    listed = {"endpoints": urls} if urls else {}
+    return text + "[[upstream]]\n" + _toml({"name": "api"} | listed | (upstream or {})) + sections

@@ -7,8 +7,10 @@
 
 mod admin;
 mod difference;
+mod discovery;
 mod effective;
 mod endpoint;
+mod endpoint_file;
 mod fields;
 mod file;
 mod forward;
@@ -34,7 +36,9 @@ mod written;
 
 pub(crate) use admin::AdminConfig;
 pub(crate) use difference::{Changed, differences};
+pub(crate) use discovery::{DiscoveryConfig, SourceConfig};
 pub(crate) use effective::effective;
+pub(crate) use endpoint_file::read_endpoint_file;
 #[cfg(test)]
 pub(crate) use fields::FieldChanges;
 pub(crate) use file::{Refused, load};

@@ -11,6 +11,7 @@
 
 mod calls;
 mod came;
+mod discovery;
 mod fields;
 mod forwarding;
 mod frames;

@@ -19,6 +19,7 @@ mod config;
 mod demo;
 mod descriptors;
 mod event_log;
+mod file_watch;
 mod gateway;
 mod give_back;
 mod handed_in;

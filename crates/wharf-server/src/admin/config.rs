@@ -225,8 +225,16 @@ fn upstream(upstream: &UpstreamConfig) -> Value {
     if let Some(tls) = &upstream.tls {
         shown.insert("tls".to_owned(), json!(tls.shown()));
     }
-    for (group, values) in upstream.groups() {
-        shown.insert(group.to_owned(), table(&values).into());
+    for group in upstream.groups() {
+        let mut section = table(&group.values);
+        if let Some(tls) = group.tls {
+            section.insert("tls".to_owned(), json!(tls.shown()));
+        }
+        match group.name.split_once('.') {
+            // Its parent was there before it.
+            Some((parent, name)) => shown[parent][name] = section.into(),
+            None => drop(shown.insert(group.name.to_owned(), section.into())),
+        }
     }
     Value::Object(shown)
 }

@@ -215,17 +215,31 @@ fn own(kind: &EventKind) -> Value {
         EventKind::ConfigChanged { differences, .. } => {
             json!({ "diff": differences.iter().map(difference).collect::<Vec<_>>() })
         }
+        EventKind::ConfigReloaded {
+            result, changes, ..
+        } => json!({ "result": result, "changes": changes }),
+        EventKind::Drain { phase, .. } => json!({ "phase": phase }),
         EventKind::EndpointStateChanged {
             endpoint,
             state,
             cause,
             ..
         } => json!({ "endpoint": &**endpoint, "state": state, "cause": cause }),
-        EventKind::ConfigReloaded {
-            result, changes, ..
-        } => json!({ "result": result, "changes": changes }),
-        EventKind::Drain { phase, .. } => json!({ "phase": phase }),
+        EventKind::DiscoveryChanged { .. } => of_discovery(kind),
         // A kind that is newer than this code still has its name, time and pool.
         _ => Value::Null,
     }
+}
+
+fn of_discovery(kind: &EventKind) -> Value {
+    let EventKind::DiscoveryChanged {
+        source,
+        state,
+        endpoints,
+        ..
+    } = kind
+    else {
+        return Value::Null;
+    };
+    json!({ "source": source, "state": state, "endpoints": endpoints })
 }

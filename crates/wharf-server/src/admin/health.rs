@@ -9,10 +9,10 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 use wharf_http::HttpConnection;
 use wharf_pool::{Health, HealthStatus, ListenerName, PoolName, Registry, ServingState};
-use wharf_upstream::Upstream;
 
 use super::fault::Answer;
 use super::pools::millis;
+use super::upstreams::discovery;
 use super::{Desk, requests};
 
 /// `GET /live`: this thread answers, so the process lives.
@@ -81,8 +81,14 @@ fn pools(desk: &Desk) -> Vec<Value> {
     };
     let (inbound, upstreams) = (desk.registry().all(), desk.upstreams.all());
     let inbound = inbound.iter().map(|pool| brief(pool.name(), pool.health()));
-    let outbound = upstreams.values().map(Upstream::pool);
-    let outbound = outbound.map(|pool| brief(pool.name(), pool.health()));
+    let outbound = upstreams.values().map(|upstream| {
+        let pool = upstream.pool();
+        let mut brief = brief(pool.name(), pool.health());
+        if let Some(report) = upstream.discovery() {
+            brief["discovery"] = discovery(&report);
+        }
+        brief
+    });
     inbound.chain(outbound).collect()
 }
 

@@ -1,5 +1,6 @@
 //! `GET /metrics`: the pools in the text format of `OpenMetrics`, which Prometheus reads.
 
+mod discovery;
 mod page;
 mod requests;
 mod upstreams;
@@ -83,6 +84,7 @@ impl Collector for Reading {
         let upstreams = self.0.upstreams.all();
         let upstreams: Vec<_> = upstreams.values().map(UpstreamReading::of).collect();
         page.upstreams(&upstreams)?;
+        page.discovery(&upstreams)?;
         page.process(&self.0)
     }
 }

@@ -1,7 +1,7 @@
 //! What `/pools`, `/health` and `/ready` say of upstreams: their pools, with the endpoints behind each.
 
 use serde_json::{Value, json};
-use wharf_upstream::{EndpointReport, Upstream};
+use wharf_upstream::{DiscoveryReport, EndpointReport, Upstream};
 
 use super::pools::{described, millis};
 
@@ -11,7 +11,27 @@ pub(super) fn shown(upstream: &Upstream) -> Value {
     let endpoints = upstream.endpoints();
     let endpoints = endpoints.iter().map(endpoint);
     shown.insert("endpoints".to_owned(), endpoints.collect());
+    if let Some(report) = upstream.discovery() {
+        shown.insert("discovery".to_owned(), discovery(&report));
+    }
     Value::Object(shown)
+}
+
+/// How the source of endpoints stands.
+pub(super) fn discovery(report: &DiscoveryReport) -> Value {
+    json!({
+        "source": report.source,
+        "state": report.state.as_str(),
+        "endpoints": report.endpoints,
+        "skipped": report.skipped,
+        "revision": report.revision,
+        "ttl_ms": report.ttl.map(millis),
+        "changed_ms_ago": report.changed.map(millis),
+        "heard_ms_ago": report.heard.map(millis),
+        "error": report.error.as_deref(),
+        "changes": report.changes,
+        "failures": report.failures,
+    })
 }
 
 fn endpoint(report: &EndpointReport) -> Value {

@@ -143,8 +143,12 @@ impl Flat {
         let path = format!("upstream.{}", upstream.name);
         self.table(&path, vec![(ENDPOINTS, upstream.endpoint_values())]);
         self.table(&path, upstream.choice.values());
-        for (group, values) in upstream.groups() {
-            self.table(&format!("{path}.{group}"), values);
+        for group in upstream.groups() {
+            let path = format!("{path}.{}", group.name);
+            self.table(&path, group.values);
+            if let Some(tls) = group.tls {
+                self.table(&path, vec![(TLS, Value::text(tls.shown()))]);
+            }
         }
         if let Some(tls) = &upstream.tls {
             self.table(&path, vec![(TLS, Value::text(tls.shown()))]);

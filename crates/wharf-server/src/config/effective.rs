@@ -230,9 +230,12 @@ impl Page<'_> {
         if let Some(tls) = upstream.tls.as_ref().filter(|tls| !tls.written.is_empty()) {
             self.line(format_args!("tls = {}  # file", tls.written));
         }
-        for (group, values) in upstream.groups() {
-            self.line(format_args!("[upstream.{group}]"));
-            self.values(&format!("{path}.{group}"), values);
+        for group in upstream.groups() {
+            self.line(format_args!("[upstream.{}]", group.name));
+            self.values(&format!("{path}.{}", group.name), group.values);
+            if let Some(tls) = group.tls.filter(|tls| !tls.written.is_empty()) {
+                self.line(format_args!("tls = {}  # file", tls.written));
+            }
         }
         self.line(format_args!(""));
     }

@@ -12,10 +12,20 @@ use super::written::{Shape, Written};
 
 const REMEDY: &str = "write a list such as endpoints = [\"http://127.0.0.1:3001\"]";
 
+/// What becomes of a list without an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Empty {
+    /// It is a mistake.
+    Refused,
+    /// It is meant so.
+    Meant,
+}
+
 /// Reads the list; endpoints at link-local addresses only where that is wanted.
 pub(super) fn read_endpoints(
     section: &mut Section<'_>,
     link_local: bool,
+    empty: Empty,
     report: &mut Report,
 ) -> Option<Vec<EndpointSetup>> {
     let entry = required(section, "endpoints", REMEDY, report)?;
@@ -25,7 +35,7 @@ pub(super) fn read_endpoints(
         report.problem(entry.value.at, path, reason, REMEDY);
         return None;
     };
-    if items.is_empty() {
+    if items.is_empty() && empty == Empty::Refused {
         let reason = "an upstream without an endpoint answers nothing";
         report.problem(entry.value.at, path.as_str(), reason, REMEDY);
         return None;

@@ -7,7 +7,8 @@ use wharf_pool::config::{Applies, BadValue, Key, PoolConfig, Setting, Settings, 
 use wharf_pool::{ListenerName, settings};
 use wharf_upstream::{Balance, EndpointSetup, HealthCheckSettings, OutlierSettings, Scheme};
 
-use super::endpoint::read_endpoints;
+use super::discovery::{DiscoveryConfig, read_discovery};
+use super::endpoint::{Empty, read_endpoints};
 use super::listener::read_name;
 use super::pools::read_pool;
 use super::report::Report;
@@ -34,6 +35,18 @@ pub(crate) struct UpstreamConfig {
     pub(crate) outlier: OutlierSettings,
     /// How TLS is spoken, if it is.
     pub(crate) tls: Option<UpstreamTls>,
+    /// Where more endpoints are found, if that is looked for.
+    pub(crate) discovery: Option<DiscoveryConfig>,
+}
+
+/// A section that is settings, with perhaps a `tls` beside them.
+pub(crate) struct Group<'a> {
+    /// Its name, below the upstream.
+    pub(crate) name: &'static str,
+    /// Its settings.
+    pub(crate) values: Vec<(Key, Value)>,
+    /// How TLS is spoken to whom it names.
+    pub(crate) tls: Option<&'a UpstreamTls>,
 }
 
 settings! {
@@ -75,8 +88,11 @@ impl Setting for Choose {
 impl UpstreamConfig {
     /// What is spoken to all of its endpoints.
     pub(crate) fn scheme(&self) -> Scheme {
-        let first = self.endpoints.first();
-        first.map_or(Scheme::Http, |endpoint| endpoint.address.scheme())
+        let first = self.endpoints.first().map(|it| it.address.scheme());
+        match &self.discovery {
+            Some(discovery) => discovery.scheme(first),
+            None => first.unwrap_or(Scheme::Http),
+        }
     }
 
     /// Whether `next` is the same upstream with other settings, and not another one of that name.
@@ -85,15 +101,21 @@ impl UpstreamConfig {
         kind(self) == kind(next) && self.tls == next.tls
     }
 
-    /// The sections that are settings and nothing else, by their names.
-    pub(crate) fn groups(&self) -> Vec<(&'static str, Vec<(Key, Value)>)> {
+    /// The sections that are settings, by their names.
+    pub(crate) fn groups(&self) -> Vec<Group<'_>> {
+        let plain = |name, values| Group {
+            name,
+            values,
+            tls: None,
+        };
         let checked = self.health_check.as_ref().map(Settings::values);
-        let checked = checked.map(|values| ("health_check", values));
         let always = [
-            ("pool", self.pool.values()),
-            ("outlier", self.outlier.values()),
+            plain("pool", self.pool.values()),
+            plain("outlier", self.outlier.values()),
         ];
-        always.into_iter().chain(checked).collect()
+        let found = self.discovery.iter().flat_map(DiscoveryConfig::groups);
+        let checked = checked.map(|values| plain("health_check", values));
+        always.into_iter().chain(checked).chain(found).collect()
     }
 
     /// The endpoints in the form of the file.
@@ -165,14 +187,23 @@ fn read_upstream(
 ) -> Option<UpstreamConfig> {
     let name = read_name(&mut section, "api", report);
     let choice = section.settings(&Choice::default(), report);
-    let endpoints = read_endpoints(&mut section, choice.allow_link_local, report);
+    let endpoints = read_listed(&mut section, choice.allow_link_local, report);
+    let discovery = section.section("discovery", report);
+    let discovery = discovery.and_then(|it| read_discovery(it, folder, report));
+    if let Some(discovery) = &discovery {
+        check_scheme(
+            discovery,
+            endpoints.iter().flatten().next(),
+            &section,
+            report,
+        );
+    }
     let base = wharf_upstream::PoolSettings::defaults();
     let pool = section.section("pool", report);
     let pool = pool.map_or_else(|| base.clone(), |pool| read_pool(pool, &base, report));
-    let secured = endpoints.iter().flatten();
-    let secured = secured
-        .map(|it| it.address.scheme())
-        .any(|it| it == Scheme::Https);
+    let listed = endpoints.iter().flatten().map(|it| it.address.scheme());
+    let mut spoken = listed.chain(discovery.iter().map(|it| it.scheme(None)));
+    let secured = spoken.any(|it| it == Scheme::Https);
     let tls = read_tls_of(&mut section, secured, folder, report);
     let health_check = section.section("health_check", report);
     let health_check = health_check.map(|section| read_group(section, report));
@@ -187,7 +218,42 @@ fn read_upstream(
         health_check,
         outlier: outlier.unwrap_or_default(),
         tls: tls.ok()?,
+        discovery,
     })
+}
+
+/// The endpoints that are listed; where others are found, there may be none to begin with.
+fn read_listed(
+    section: &mut Section<'_>,
+    link_local: bool,
+    report: &mut Report,
+) -> Option<Vec<EndpointSetup>> {
+    if section.peek("discovery").is_some() && section.peek("endpoints").is_none() {
+        section.take("endpoints");
+        return Some(Vec::new());
+    }
+    read_endpoints(section, link_local, Empty::Refused, report)
+}
+
+/// Whether endpoints that are found speak what those that are listed do.
+fn check_scheme(
+    discovery: &DiscoveryConfig,
+    listed: Option<&EndpointSetup>,
+    section: &Section<'_>,
+    report: &mut Report,
+) {
+    let Some(listed) = listed.map(|it| it.address.scheme()) else {
+        return;
+    };
+    let found = discovery.scheme(Some(listed));
+    if found != listed {
+        let (found, listed) = (found.as_str(), listed.as_str());
+        let path = section.path("discovery.scheme");
+        let at = report.accepted(&path).unwrap_or(section.at());
+        let reason = format!("endpoints that are found speak {found}, and those here {listed}");
+        let remedy = "leave it out, or give each scheme an upstream of its own";
+        report.problem(at, path, reason, remedy);
+    }
 }
 
 /// How TLS is spoken to endpoints that are `secured` by it.

@@ -6,7 +6,7 @@ import { clock, count, many, plain, time, written } from "./words.js";
 
 const KEPT = 300;
 /** What is told without being asked for: not the coming and going of connections. */
-const NOTABLE = ["connection_timeout", "connection_error", "pool_limit_reached", "would_reject", "would_close", "health_status_changed", "config_changed", "endpoint_state_changed", "config_reloaded", "drain"];
+const NOTABLE = ["connection_timeout", "connection_error", "pool_limit_reached", "would_reject", "would_close", "health_status_changed", "config_changed", "endpoint_state_changed", "discovery_changed", "config_reloaded", "drain"];
 const SENTENCES = {
   connection_added: (it) => `${it.peer} has come`,
   connection_removed: (it) => `${it.peer} has gone: ${it.reason}, after ${time(it.age_ms)} and ${many(it.requests, "request")}`,
@@ -18,6 +18,7 @@ const SENTENCES = {
   would_close: (it) => `a dry run would have ended ${many(it.connections, "connection")}: ${it.reason}`,
   health_status_changed: (it) => `${it.from} → ${it.to}: ${it.cause}`,
   config_changed: (it) => it.diff.map((entry) => `${entry.key} ${written(entry.old)} → ${written(entry.new)}`).join(", "),
+  discovery_changed: (it) => `${it.source} is ${it.state}: ${it.endpoints} endpoints`,
   endpoint_state_changed: (it) => `${it.endpoint} is ${it.state}: ${it.cause.replaceAll("_", " ")}`,
   config_reloaded: (it) => `${it.result}, ${many(it.changes, "setting")} changed`,
   drain: (it) => it.phase.replaceAll("_", " "),

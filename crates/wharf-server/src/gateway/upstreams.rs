@@ -11,8 +11,11 @@ use tokio::sync::broadcast;
 use tokio_util::task::TaskTracker;
 use wharf_pool::ListenerName;
 use wharf_pool::events::{Event, EventKind, Subscription};
-use wharf_upstream::{LinkLocal, StartError, Upstream, UpstreamSettings, UpstreamSetup};
+use wharf_upstream::{
+    DiscoveryState, EmptySet, LinkLocal, StartError, Upstream, UpstreamSettings, UpstreamSetup,
+};
 
+use super::discovery::{follow, is_same};
 use crate::config::UpstreamConfig;
 
 /// Upstreams by their names.
@@ -59,7 +62,14 @@ pub(crate) struct Prepared {
     next: Directory,
     started: Vec<Upstream>,
     /// Those that stay, with what becomes of them.
-    stay: BTreeMap<ListenerName, UpstreamSettings>,
+    stay: BTreeMap<ListenerName, Change>,
+}
+
+/// What becomes of an upstream that stays.
+struct Change {
+    settings: UpstreamSettings,
+    /// The configuration whose source is followed from now on, if it is another.
+    follow: Option<UpstreamConfig>,
 }
 
 impl Upstreams {
@@ -112,7 +122,11 @@ impl Upstreams {
             let stays = before.filter(|before| before.stays_as(config));
             let running = stays.and_then(|_| all.get(&config.name));
             let upstream = if let Some(running) = running {
-                let change = settings(config);
+                let same = before.is_some_and(|before| is_same(before, config));
+                let change = Change {
+                    settings: settings(config),
+                    follow: (!same).then(|| config.clone()),
+                };
                 prepared.stay.insert(config.name.clone(), change);
                 running.clone()
             } else {
@@ -153,6 +167,9 @@ impl Upstreams {
             setup.server_name.clone_from(&tls.server_name);
         }
         let upstream = Upstream::start(setup)?;
+        if config.discovery.is_some() {
+            follow(&upstream, config);
+        }
         let (events, told) = (upstream.events().subscribe(), self.told.clone());
         // It ends with the upstream.
         self.telling.spawn_on(pass_on(events, told), &self.runtime);
@@ -184,14 +201,17 @@ impl Prepared {
         self.started.clear();
         let before = self.upstreams.all.swap(Arc::new(self.next.clone()));
         for (name, upstream) in before.iter() {
-            let Some(settings) = self.stay.remove(name) else {
+            let Some(change) = self.stay.remove(name) else {
                 let successor = self.next.get(name).cloned();
                 self.upstreams.part_with(upstream.clone(), successor, grace);
                 continue;
             };
-            if let Err(error) = upstream.apply(settings) {
+            if let Err(error) = upstream.apply(change.settings) {
                 // What can be wrong with it was looked at when it was read.
                 tracing::error!(upstream = %name, %error, "an upstream keeps its settings");
+            }
+            if let Some(config) = change.follow {
+                follow(upstream, &config);
             }
         }
     }
@@ -211,6 +231,7 @@ async fn pass_on(mut events: Subscription, told: broadcast::Sender<Event>) {
         let matters = matches!(
             event.kind,
             EventKind::EndpointStateChanged { .. }
+                | EventKind::DiscoveryChanged { .. }
                 | EventKind::HealthStatusChanged { .. }
                 | EventKind::ConfigChanged { .. }
         );
@@ -221,8 +242,12 @@ async fn pass_on(mut events: Subscription, told: broadcast::Sender<Event>) {
     }
 }
 
-/// Where no connections are held, there is nothing to wait for.
+/// Where no connections are held, there is nothing to wait for but endpoints that are still to be found.
 fn is_warm(upstream: &Upstream) -> bool {
+    let sought = upstream.discovery().map(|it| it.state) == Some(DiscoveryState::Waiting);
+    if sought && upstream.pool().metrics().uptime <= WARMING {
+        return false;
+    }
     let held = upstream.pool().config().protocol.min_idle.is_some();
     !held || upstream.warmth().is_enough() || upstream.pool().metrics().uptime > WARMING
 }
@@ -230,6 +255,14 @@ fn is_warm(upstream: &Upstream) -> bool {
 fn settings(config: &UpstreamConfig) -> UpstreamSettings {
     let mut settings = UpstreamSettings::new([]);
     settings.endpoints.clone_from(&config.endpoints);
+    settings.scheme = config.discovery.as_ref().map(|_| config.scheme());
+    if config
+        .discovery
+        .as_ref()
+        .is_some_and(|it| it.settings.allow_empty)
+    {
+        settings.when_empty = EmptySet::Take;
+    }
     settings.balance = config.choice.balance.0;
     settings.resolve_every = config.choice.resolve_every;
     settings.health_check.clone_from(&config.health_check);

@@ -14,7 +14,7 @@ pub(super) const SORTS: [(&str, &str); 6] = [
 
 /// What is told without being asked for: not the coming and going of connections.
 const NOTABLE: &str = "connection_timeout,connection_error,pool_limit_reached,would_reject,would_close,\
-health_status_changed,config_changed,endpoint_state_changed,config_reloaded,drain";
+health_status_changed,config_changed,endpoint_state_changed,discovery_changed,config_reloaded,drain";
 
 /// Which events are listened to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,17 +5,19 @@ use std::fmt;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
-use wharf_upstream::{EndpointReport, EndpointState, Upstream};
+use wharf_upstream::{DiscoveryReport, EndpointReport, EndpointState, Upstream};
 
 use super::page::{Page, count};
 
 /// One upstream as it stands.
 pub(super) struct UpstreamReading {
-    name: String,
+    pub(super) name: String,
     /// By their addresses.
     endpoints: Vec<(String, EndpointReport)>,
     /// By reason.
     refusals: Vec<(&'static str, u64)>,
+    /// How the source stands that finds them, if one does.
+    pub(super) discovery: Option<DiscoveryReport>,
 }
 
 impl UpstreamReading {
@@ -26,6 +28,7 @@ impl UpstreamReading {
             name: upstream.name().to_string(),
             endpoints: endpoints.map(|it| (it.address.to_string(), it)).collect(),
             refusals: upstream.refusals(),
+            discovery: upstream.discovery(),
         }
     }
 }
