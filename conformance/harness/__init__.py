@@ -16,6 +16,7 @@ from .metrics import Metrics
 from .node import node, node_command, node_modules
 from .notified import Notified
 from .once import once
+from .origins import ByHand, Nginx, NodeServer
 from .page import Page
 from .peer import Closed, Peer, Response, get, post
 from .prometheus import Prometheus
@@ -31,6 +32,7 @@ __all__ = [
     "Asked",
     "Authority",
     "Browser",
+    "ByHand",
     "Closed",
     "Code",
     "Documented",
@@ -41,7 +43,9 @@ __all__ = [
     "H2",
     "MemoryLimit",
     "Metrics",
+    "Nginx",
     "Nobody",
+    "NodeServer",
     "Notified",
     "Page",
     "Peer",

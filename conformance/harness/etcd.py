@@ -4,7 +4,6 @@ import base64
 import json
 import shutil
 import signal
-import ssl
 import subprocess
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen

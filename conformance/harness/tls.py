@@ -52,15 +52,17 @@ class Authority(Pair):
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), True)
         super().__init__(builder.sign(key, hashes.SHA256()), key)
 
-    def issue(self, *names, begins=-1, ends=30, use_rsa=False, client=False):
-        """A certificate for these names and addresses, valid from and to so many days from now."""
+    def issue(self, *names, begins=-1, ends=30, use_rsa=False, client=False, both=False):
+        """A certificate for these names and addresses, valid from and to so many days from now; for servers, for
+        clients, or for both."""
         key = (rsa.generate_private_key(65537, 2048) if use_rsa
                else ec.generate_private_key(ec.SECP256R1()))
         builder = _builder(_name(names[0]), self.certificate.subject, key, begins, ends)
         alternatives = x509.SubjectAlternativeName([_alternative(name) for name in names])
-        usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH] * (both or not client)
+        usages += [ExtendedKeyUsageOID.CLIENT_AUTH] * (both or client)
         builder = builder.add_extension(alternatives, False)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), False)
+        builder = builder.add_extension(x509.ExtendedKeyUsage(usages), False)
         return Pair(builder.sign(self.key, hashes.SHA256()), key)
 
 

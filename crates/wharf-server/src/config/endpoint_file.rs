@@ -22,10 +22,10 @@ pub(crate) fn read_endpoint_file(path: &Path) -> (Result<Vec<EndpointSetup>, Bad
     let bytes = read_bounded(path, LARGEST);
     let mut seen = Sources::default();
     seen.note(path, bytes.as_deref().ok());
-    let bad = |why: String| BadFile(format!("{}: {why}", path.display()));
+    let bad = |why: String| BadFile(format!("{}:{why}", path.display()));
     let text = bytes
-        .map_err(|unread| bad(unread.to_string()))
-        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| bad("this is not UTF-8".into())));
+        .map_err(|unread| bad(format!(" {unread}")))
+        .and_then(|bytes| String::from_utf8(bytes).map_err(|_| bad(" this is not UTF-8".into())));
     let is_json = path.extension().is_some_and(|it| it == "json");
     let read = text.and_then(|text| read(&text, is_json).map_err(bad));
     (read, seen)
@@ -33,7 +33,7 @@ pub(crate) fn read_endpoint_file(path: &Path) -> (Result<Vec<EndpointSetup>, Bad
 
 fn read(text: &str, is_json: bool) -> Result<Vec<EndpointSetup>, String> {
     let written: Written = if is_json {
-        serde_json::from_str(text).map_err(|error| error.to_string())?
+        serde_json::from_str(text).map_err(|error| format!(" {error}"))?
     } else {
         let table = DeTable::parse(text).map_err(|error| {
             let (line, column) = place(text, error.span().map_or(0, |span| span.start));
@@ -51,13 +51,13 @@ fn read(text: &str, is_json: bool) -> Result<Vec<EndpointSetup>, String> {
     let read = report.finish(endpoints).map_err(|problems| {
         let first = problems.list.first().map(|problem| {
             let (line, column) = place(text, problem.at);
+            let (key, reason) = (&problem.key, &problem.reason);
             // JSON keeps no places.
-            let at = if is_json {
-                String::new()
+            if is_json {
+                format!(" {key}: {reason}")
             } else {
-                format!("{line}:{column}: ")
-            };
-            format!("{at}{}: {}", problem.key, problem.reason)
+                format!("{line}:{column}: {key}: {reason}")
+            }
         });
         first.unwrap_or_default()
     });
