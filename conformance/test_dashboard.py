@@ -131,7 +131,25 @@ def test_upstreams_stand_among_the_pools_with_their_endpoints(serve, play):
         seen = play("numbers", server)
         assert len(seen["pools"]) == 2 and seen["status"].startswith("healthy")
         assert any("2 / ∞" in row for row in seen["pools"]), seen["pools"]
-        assert f"upstream: {upstream.url} ready" in seen["addresses"]
+        assert "upstream, 1 endpoint" in seen["addresses"]
+        [endpoint] = server.json("/pools/api/http")["endpoints"]
+        [row] = [line.split() for line in seen["endpoints"]]
+        shown = [endpoint[key] for key in ("address", "state", "weight", "in_flight", "active_connections",
+                                           "idle_connections", "waiting")]
+        assert row[:7] == list(map(str, shown)) and row[-1] == str(endpoint["failures"])
+        assert row[0] == upstream.url and row[1] == "ready"
+
+
+def test_nothing_that_a_source_of_endpoints_says_is_markup(serve, play, tmp_path):
+    evil = '<img src=x onerror=alert(1)>\u202e'
+    (tmp_path / "endpoints.toml").write_text(f'endpoints = ["{evil}"]\n')
+    more = gateway("http://127.0.0.1:9", sections='[upstream.discovery.file]\npath = "endpoints.toml"\n')
+    with serve(more=more) as server:
+        seen = play("numbers", server)
+        [said] = [line for line in seen["sources"] if line]
+        assert said.startswith("file is waiting: ") and "<img src=x onerror=alert(1)>" in said
+        assert "\u202e" not in said
+        assert "upstream, 0 endpoints by file" in seen["addresses"]
 
 
 def test_the_table_is_sorted_and_narrowed_and_says_what_it_cannot_do(serve, play):

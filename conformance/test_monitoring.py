@@ -21,7 +21,8 @@ ALERTS = [rule for group in RULES for rule in group["rules"] if "alert" in rule]
 BOARD = json.loads((REPOSITORY / "deploy/grafana/wharf.json").read_text())
 PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
 # What is there only once it has happened, and does not in a minute of good weather.
-RARE = {"wharf_dry_run_total", "wharf_http2_abuse_total", "wharf_connections_rejected_total"}
+RARE = {"wharf_dry_run_total", "wharf_http2_abuse_total", "wharf_connections_rejected_total",
+        "wharf_upstream_failures_total", "wharf_upstream_discovery_state"}
 
 
 def promtool(*arguments):
@@ -105,6 +106,12 @@ def traffic(server, tls):
         going.result(30)
 
 
+def found(upstream, folder):
+    """A gateway to an upstream that is found in a file."""
+    (folder / "endpoints.toml").write_text(f'endpoints = ["{upstream.url}"]\n')
+    return gateway(sections='[upstream.discovery.file]\npath = "endpoints.toml"\n')
+
+
 @pytest.mark.heavy
 def test_a_real_prometheus_scrapes_it_and_answers_every_panel_and_rule(serve, tmp_path):
     tls = ("127.0.0.1", free_port())
@@ -112,7 +119,8 @@ def test_a_real_prometheus_scrapes_it_and_answers_every_panel_and_rule(serve, tm
             "tls = { self_signed = true }\n")
     listener = {"protocols": ["http", "http2", "grpc", "websocket"]}
     (tmp_path / "prometheus").mkdir()
-    with (serve({"max_connections": 50}, listener=listener, more=more) as server,
+    with (Upstream() as upstream,
+          serve({"max_connections": 50}, listener=listener, more=more + found(upstream, tmp_path)) as server,
           Prometheus(tmp_path / "prometheus", server.admin) as prometheus, traffic(server, tls)):
 
         def scraped():

@@ -22,6 +22,8 @@ const scenes = {
       curves: await page.locator(".tile path.curve[d^='M']").count(),
       pools: await texts(page, ".pool"),
       addresses: await texts(page, "#pools .address"),
+      endpoints: await texts(page, ".endpoints tbody tr"),
+      sources: await texts(page, ".behind .source"),
       connections: await texts(page, "#connections tbody tr"),
       note: await page.innerText("#connections-note"),
       bytes: await page.evaluate(() => performance.getEntriesByType("resource").filter((it) => it.name.includes("/dashboard/")).reduce((all, it) => all + it.decodedBodySize, 0)),

@@ -8,6 +8,7 @@
 mod admin;
 mod difference;
 mod discovery;
+mod discovery_word;
 mod effective;
 mod endpoint;
 mod endpoint_file;

@@ -4,6 +4,7 @@
 //! is kept for as long as the source says nothing, and the endpoints of the configuration are asked until
 //! there is one. Names among them are looked up as those of the configuration are ([`names`]).
 
+pub(crate) mod dns;
 #[cfg(feature = "etcd")]
 pub(crate) mod etcd;
 mod names;

@@ -78,6 +78,7 @@ pub use balance::{Balance, UnknownBalance};
 pub use body::{BodyError, BoxError, ResponseBody, SendBody};
 pub use connect::{ConnectError, LinkLocal};
 pub use connection::UpstreamConnection;
+pub use discovery::dns::Dns;
 #[cfg(feature = "etcd")]
 pub use discovery::etcd::{Credentials, Etcd};
 pub use discovery::{DiscoveryReport, DiscoveryState, EmptySet, Findings, FoundSet, Skips, Source};

@@ -6,6 +6,7 @@ mod servers;
 
 mod blame;
 mod discovery;
+mod dns;
 mod grpc;
 mod hostile;
 mod http2;

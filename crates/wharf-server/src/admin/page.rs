@@ -19,7 +19,7 @@ macro_rules! part {
 const STYLE: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-const PARTS: [Part; 14] = [
+const PARTS: [Part; 15] = [
     part!("style.css", STYLE),
     part!("tables.css", STYLE),
     part!("icon.svg", "image/svg+xml"),
@@ -29,6 +29,7 @@ const PARTS: [Part; 14] = [
     part!("door.js", SCRIPT),
     part!("drain.js", SCRIPT),
     part!("elements.js", SCRIPT),
+    part!("endpoints.js", SCRIPT),
     part!("events.js", SCRIPT),
     part!("overview.js", SCRIPT),
     part!("pools.js", SCRIPT),

@@ -1,11 +1,13 @@
 //! `[upstream.discovery]`: where endpoints are found while wharf runs.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use wharf_pool::config::{BadValue, Setting, Settings, Value};
+use wharf_pool::config::Settings;
 use wharf_pool::settings;
-use wharf_upstream::{Credentials, EndpointAddress, Scheme};
+use wharf_upstream::{Credentials, Scheme};
 
+use super::discovery_word::{Members, Port, Prefix, Servers, Spoken, User, WholeName};
 use super::report::Report;
 use super::section::Section;
 use super::upstream::Group;
@@ -33,6 +35,8 @@ pub(crate) enum SourceConfig {
         /// How TLS is spoken to it, if it is.
         tls: Option<UpstreamTls>,
     },
+    /// Servers of names.
+    Dns(DnsSettings),
     /// A file.
     File {
         /// As it was written.
@@ -67,6 +71,22 @@ settings! {
 }
 
 settings! {
+    /// `[upstream.discovery.dns]`: a name, looked up when its time to live is over.
+    pub struct DnsSettings, DnsPatch {
+        /// The whole name.
+        name: WholeName = WholeName(String::new()), Now;
+        /// With a port the addresses of the name are the endpoints; off: its services (SRV).
+        port: Option<Port> = None, Now;
+        /// Who is asked; "auto": whom /etc/resolv.conf names.
+        servers: Auto<Servers> = Auto::Found, Now;
+        /// How soon it is asked again at the earliest.
+        min_ttl: Duration = Duration::from_secs(1), Now;
+        /// How late at the latest.
+        max_ttl: Duration = Duration::from_mins(5), Now;
+    }
+}
+
+settings! {
     /// `[upstream.discovery.file]`: a file that is watched.
     pub struct FileSettings, FilePatch {
         /// Which; what is in it is written as `endpoints` is here.
@@ -96,6 +116,11 @@ impl DiscoveryConfig {
                 values: settings.values(),
                 tls: tls.as_ref(),
             },
+            SourceConfig::Dns(settings) => Group {
+                name: "discovery.dns",
+                values: settings.values(),
+                tls: None,
+            },
             SourceConfig::File { settings, .. } => Group {
                 name: "discovery.file",
                 values: settings.values(),
@@ -106,8 +131,8 @@ impl DiscoveryConfig {
     }
 }
 
-const REMEDY: &str = "write [upstream.discovery.etcd] with endpoints and prefix, or \
-                      [upstream.discovery.file] with path";
+const REMEDY: &str = "write [upstream.discovery.etcd] with endpoints and prefix, \
+                      [upstream.discovery.dns] with name, or [upstream.discovery.file] with path";
 
 /// Reads the section; paths in it are relative to `folder`.
 pub(super) fn read_discovery(
@@ -119,29 +144,21 @@ pub(super) fn read_discovery(
     let (at, path) = (section.at(), section.path(""));
     let path = path.trim_end_matches('.').to_owned();
     let etcd = section.section("etcd", report);
+    let dns = section.section("dns", report);
     let file = section.section("file", report);
-    let told = section.path("");
     section.finish(report);
-    let source = match (etcd, file) {
-        (Some(etcd), None) => read_etcd(etcd, folder, report)?,
-        (None, Some(file)) => read_file(file, folder, report)?,
-        (None, None) => {
-            report.problem(
-                at,
-                path,
-                "it does not say where endpoints are found",
-                REMEDY,
-            );
+    let source = match (etcd, dns, file) {
+        (Some(etcd), None, None) => read_etcd(etcd, folder, report)?,
+        (None, Some(dns), None) => read_dns(dns, report)?,
+        (None, None, Some(file)) => read_file(file, folder, report)?,
+        (None, None, None) => {
+            let reason = "it does not say where endpoints are found";
+            report.problem(at, path, reason, REMEDY);
             return None;
         }
-        (Some(_), Some(_)) => {
+        _ => {
             let reason = "endpoints are found in one place";
-            report.problem(
-                at,
-                told.trim_end_matches('.'),
-                reason,
-                "leave one of them out",
-            );
+            report.problem(at, path, reason, "leave the others out");
             return None;
         }
     };
@@ -235,6 +252,13 @@ fn read_credentials(
     Ok(Some(Credentials::new(user.0.as_str(), password?)))
 }
 
+fn read_dns(mut section: Section<'_>, report: &mut Report) -> Option<SourceConfig> {
+    let whole = has(&section, "name", "name = \"api.internal\"", report);
+    let settings = section.settings(&DnsSettings::default(), report);
+    section.finish(report);
+    whole.then_some(SourceConfig::Dns(settings))
+}
+
 fn read_file(mut section: Section<'_>, folder: &Path, report: &mut Report) -> Option<SourceConfig> {
     let whole = has(&section, "path", "path = \"endpoints.toml\"", report);
     let settings = section.settings(&FileSettings::default(), report);
@@ -243,89 +267,4 @@ fn read_file(mut section: Section<'_>, folder: &Path, report: &mut Report) -> Op
         path: folder.join(&settings.path.0),
         settings,
     })
-}
-
-/// What endpoints speak, as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Spoken(pub(crate) Scheme);
-
-impl Setting for Spoken {
-    fn read(value: &Value) -> Result<Self, BadValue> {
-        let all = [Scheme::Http, Scheme::Https, Scheme::H2c];
-        let found = all
-            .into_iter()
-            .find(|it| value.as_text() == Some(it.as_str()));
-        found
-            .map(Self)
-            .ok_or_else(|| BadValue::new(value, "\"http\", \"https\" or \"h2c\""))
-    }
-
-    fn write(&self) -> Value {
-        Value::text(self.0.as_str())
-    }
-}
-
-/// The members of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Members(pub(crate) Vec<EndpointAddress>);
-
-/// More than any cluster has.
-const MEMBERS: usize = 32;
-
-impl Setting for Members {
-    fn read(value: &Value) -> Result<Self, BadValue> {
-        let bad = || BadValue::new(value, "a list such as [\"http://127.0.0.1:2379\"]");
-        let Value::List(items) = value else {
-            return Err(bad());
-        };
-        let address = |item: &Value| item.as_text()?.parse::<EndpointAddress>().ok();
-        let all: Option<Vec<_>> = items.iter().map(address).collect();
-        let all = all.filter(|all| (1..=MEMBERS).contains(&all.len()));
-        all.map(Self).ok_or_else(bad)
-    }
-
-    fn write(&self) -> Value {
-        Value::List(
-            self.0
-                .iter()
-                .map(|it| Value::text(it.to_string()))
-                .collect(),
-        )
-    }
-}
-
-/// The beginning of keys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Prefix(pub(crate) String);
-
-impl Setting for Prefix {
-    fn read(value: &Value) -> Result<Self, BadValue> {
-        let text = value
-            .as_text()
-            .filter(|text| (1..=512).contains(&text.len()));
-        text.map(|text| Self(text.to_owned()))
-            .ok_or_else(|| BadValue::new(value, "the beginning of keys such as \"/services/api/\""))
-    }
-
-    fn write(&self) -> Value {
-        Value::text(&*self.0)
-    }
-}
-
-/// The name of a user.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct User(pub(crate) String);
-
-impl Setting for User {
-    fn read(value: &Value) -> Result<Self, BadValue> {
-        let text = value
-            .as_text()
-            .filter(|text| (1..=256).contains(&text.len()));
-        text.map(|text| Self(text.to_owned()))
-            .ok_or_else(|| BadValue::new(value, "the name of a user"))
-    }
-
-    fn write(&self) -> Value {
-        Value::text(&*self.0)
-    }
 }

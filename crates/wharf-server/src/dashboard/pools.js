@@ -2,6 +2,7 @@
 
 import { chart, draw, most } from "./chart.js";
 import { byId, keyed, make, mark, say } from "./elements.js";
+import { makeEndpoints, showEndpoints, upstream } from "./endpoints.js";
 import { settings } from "./settings.js";
 import { bytes, count, ms, rate } from "./words.js";
 
@@ -24,17 +25,18 @@ export function showPools(health, pools, past) {
     const { listener } = group;
     const doing = listener ? [[listener.detecting, "detecting"], [listener.refusing, "being refused"]] : [];
     const also = doing.filter(([n]) => n > 0).map(([n, word]) => `${count(n)} ${word}`);
-    const endpoints = group.pools[0].endpoints?.map((endpoint) => `${endpoint.address} ${endpoint.state}`);
-    const where = endpoints ? `upstream: ${endpoints.join(", ")}` : "closed";
+    const where = group.pools[0].endpoints ? upstream(group.pools[0]) : "closed";
+    const [, rows, behind] = element.children;
+    showEndpoints(behind, group.pools[0]);
     say(element.querySelector(".address"), listener ? [listener.address, ...also].join(" · ") : where);
-    keyed(element.lastElementChild, group.pools, (pool) => pool.name, makeRow, (row, pool) => update(row, pool, past, draining));
+    keyed(rows, group.pools, (pool) => pool.name, makeRow, (row, pool) => update(row, pool, past, draining));
   });
   if (open) refresh(pools, past);
 }
 
 function makeGroup(group) {
   const head = make("h3", {}, group.name, make("span", { class: "address" }));
-  return make("div", { class: "group" }, head, make("div", { class: "rows" }));
+  return make("div", { class: "group" }, head, make("div", { class: "rows" }), makeEndpoints());
 }
 
 function makeRow(pool) {

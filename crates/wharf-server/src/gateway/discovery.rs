@@ -1,19 +1,32 @@
 //! [`follow`]: the sources of endpoints that a configuration names.
 
 mod file;
+mod name_servers;
 
 use std::sync::Arc;
 
-use wharf_upstream::{Etcd, Upstream};
+use wharf_upstream::{Dns, Etcd, Upstream};
 
-use crate::config::{DiscoveryConfig, SourceConfig, UpstreamConfig};
+use crate::config::{Auto, DiscoveryConfig, SourceConfig, UpstreamConfig};
 use file::EndpointFile;
+use name_servers::name_servers;
 
 /// Follows the source that `config` names, or none.
 pub(super) fn follow(upstream: &Upstream, config: &UpstreamConfig) {
     match config.discovery.as_ref().map(|it| &it.source) {
         None => upstream.unfollow(),
         Some(SourceConfig::File { path, .. }) => upstream.follow(EndpointFile::new(path.clone())),
+        Some(SourceConfig::Dns(settings)) => {
+            let servers = match &settings.servers {
+                Auto::Set(servers) => servers.0.clone(),
+                Auto::Found => name_servers(),
+            };
+            let port = settings.port.map(|it| it.0);
+            let mut dns = Dns::new(servers, settings.name.0.as_str(), port);
+            dns.scheme = config.scheme();
+            (dns.min_ttl, dns.max_ttl) = (settings.min_ttl, settings.max_ttl);
+            upstream.follow(dns);
+        }
         Some(SourceConfig::Etcd {
             settings,
             credentials,
