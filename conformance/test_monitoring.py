@@ -13,7 +13,7 @@ import pytest
 import yaml
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from harness import REPOSITORY, Page, Peer, Prometheus, TlsPeer, eventually, free_port
+from harness import REPOSITORY, Page, Peer, Prometheus, TlsPeer, Upstream, eventually, free_port, gateway
 
 PROMETHEUS = REPOSITORY / "deploy/prometheus"
 RULES = yaml.safe_load((PROMETHEUS / "wharf.rules.yml").read_text())["groups"]
