@@ -222,10 +222,10 @@ impl Page<'_> {
         let path = format!("upstream[{n}]");
         self.line(format_args!("[[upstream]]"));
         self.setting("name", &Value::text(upstream.name.as_str()), "file");
-        self.line(format_args!(
-            "endpoints = {}  # file",
-            upstream.endpoints_written()
-        ));
+        if !upstream.endpoints.is_empty() {
+            let endpoints = upstream.endpoints_written();
+            self.line(format_args!("endpoints = {endpoints}  # file"));
+        }
         self.values(&path, upstream.choice.values());
         if let Some(tls) = upstream.tls.as_ref().filter(|tls| !tls.written.is_empty()) {
             self.line(format_args!("tls = {}  # file", tls.written));

@@ -277,3 +277,59 @@ fn what_changes_of_an_upstream_is_told_setting_by_setting() {
     assert_eq!(told(&with(""), &with(second)), ["upstream.b.endpoints now"]);
     assert_eq!(told(&with(second), &with("")), ["upstream.b.endpoints now"]);
 }
+
+#[test]
+fn where_endpoints_are_found_is_shown_as_it_can_be_read_again() {
+    for source in [
+        "etcd = { endpoints = [\"http://a:2379\", \"http://b:2379\"], prefix = \"/a/\" }",
+        "dns = { name = \"_http._tcp.a\", min_ttl = \"2s\" }",
+        "dns = { name = \"a\", port = 80, servers = [\"10.0.0.2:53\"] }\nscheme = \"h2c\"",
+        "file = { path = \"b.toml\" }\nallow_empty = true",
+    ] {
+        let file = format!("{WHOLE}{UPSTREAM}[upstream.discovery]\n{source}\n");
+        let config = parse(&file).unwrap();
+        let text = effective(&config, Some("wharf.toml"));
+        let again = parse(&text)
+            .unwrap_or_else(|problems| panic!("{}\n{text}", problems.render("effective", &text)));
+        assert_eq!(again.upstreams, config.upstreams, "{text}");
+    }
+}
+
+#[test]
+fn each_fault_of_where_endpoints_are_found_is_told() {
+    for (source, key, told) in [
+        ("", "", "does not say where"),
+        (
+            "dns = { name = \"a\" }\nfile = { path = \"b\" }",
+            "",
+            "in one place",
+        ),
+        ("etcd = { prefix = \"/a/\" }", ".etcd.endpoints", "missing"),
+        (
+            "etcd = { endpoints = [\"http://a:1\"] }",
+            ".etcd.prefix",
+            "missing",
+        ),
+        (
+            "etcd = { endpoints = [\"http://a:1\"], prefix = \"/\", user = \"u\" }",
+            ".etcd.user",
+            "password_file",
+        ),
+        ("dns = { name = \"a b\" }", ".dns.name", "_http._tcp"),
+        (
+            "dns = { name = \"a\", port = 0 }",
+            ".dns.port",
+            "1 to 65535",
+        ),
+        (
+            "file = { path = \"b\" }\nscheme = \"ftp\"",
+            ".scheme",
+            "\"h2c\"",
+        ),
+    ] {
+        let file = format!("{WHOLE}{UPSTREAM}[upstream.discovery]\n{source}\n");
+        let (.., found, said) = fault(&file);
+        assert_eq!(found, format!("upstream[0].discovery{key}"), "{source}");
+        assert!(said.contains(told), "{source}: {said}");
+    }
+}

@@ -126,3 +126,6 @@ async fn happenings(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
