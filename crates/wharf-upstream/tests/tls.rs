@@ -187,7 +187,7 @@ async fn an_upgrade_waits_its_turn_and_no_longer_than_its_deadline() {
         until("it is busy", || upstream.endpoints()[0].in_flight == 1).await;
         upstream.send(get("/"), &options).await
     };
-    let mut hurried = options;
+    let mut hurried = options.clone();
     let hasty = async {
         until("both are there", || upstream.endpoints()[0].in_flight == 2).await;
         hurried.deadline = Some(Instant::now() + Duration::from_millis(300));

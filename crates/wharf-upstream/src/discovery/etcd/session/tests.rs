@@ -29,8 +29,8 @@ use crate::{Scheme, Upstream, UpstreamSetup};
 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
-fn header(revision: i64) -> Option<ResponseHeader> {
-    Some(ResponseHeader { revision })
+fn at(revision: i64) -> ResponseHeader {
+    ResponseHeader { revision }
 }
 
 fn pair(key: &str, value: &str) -> KeyValue {
@@ -40,24 +40,24 @@ fn pair(key: &str, value: &str) -> KeyValue {
     }
 }
 
-fn frame(message: &impl Message) -> Result<Frame<Bytes>, Infallible> {
+fn frame(message: &impl Message) -> Frame<Bytes> {
     let message = message.encode_to_vec();
     let length = u32::try_from(message.len()).unwrap();
     let bytes = [&[0][..], &length.to_be_bytes(), &message].concat();
-    Ok(Frame::data(bytes.into()))
+    Frame::data(bytes.into())
 }
 
 /// One message, and the end of the call.
 fn unary(message: &impl Message) -> Answer {
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", 0.into());
-    let frames = iter([frame(message), Ok(Frame::trailers(trailers))]);
+    let frames = iter([frame(message), Frame::trailers(trailers)].map(Ok));
     grpc(UnsyncBoxBody::new(StreamBody::new(frames)))
 }
 
 /// Messages, and no end.
 fn streaming(messages: &[WatchResponse]) -> Answer {
-    let frames: Vec<_> = messages.iter().map(frame).collect();
+    let frames: Vec<_> = messages.iter().map(frame).map(Ok).collect();
     grpc(UnsyncBoxBody::new(StreamBody::new(
         iter(frames).chain(pending()),
     )))
@@ -89,14 +89,14 @@ async fn forgetful(request: Request<Incoming>, ranges: &AtomicUsize) -> Answer {
             (10, pair("/a/2", "kept:2"))
         };
         return unary(&RangeResponse {
-            header: header(revision),
+            header: Some(at(revision)),
             kvs: vec![kv],
             more: false,
             count: 1,
         });
     }
     let created = WatchResponse {
-        header: header(10),
+        header: Some(at(10)),
         created: true,
         ..WatchResponse::default()
     };
@@ -104,7 +104,7 @@ async fn forgetful(request: Request<Incoming>, ranges: &AtomicUsize) -> Answer {
         6 => streaming(&[
             created,
             WatchResponse {
-                header: header(10),
+                header: Some(at(10)),
                 canceled: true,
                 compact_revision: 9,
                 ..WatchResponse::default()
@@ -116,7 +116,7 @@ async fn forgetful(request: Request<Incoming>, ranges: &AtomicUsize) -> Answer {
                 kv: Some(pair("/a/3", "new:3")),
             };
             let happened = WatchResponse {
-                header: header(11),
+                header: Some(at(11)),
                 events: vec![event],
                 ..WatchResponse::default()
             };
@@ -142,7 +142,11 @@ async fn what_etcd_has_forgotten_is_asked_for_as_a_whole() {
             });
             let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
             serving.spawn(async move {
-                drop(builder.serve_connection(TokioIo::new(socket), service).await);
+                drop(
+                    builder
+                        .serve_connection(TokioIo::new(socket), service)
+                        .await,
+                );
             });
         }
     });
