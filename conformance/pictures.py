@@ -1,4 +1,4 @@
-"""Takes the pictures in docs/images: a server, clients of several kinds, and a browser that looks.
+"""Takes the pictures in docs/images: a server, clients of several kinds, a browser that looks, and a terminal.
 
 The suite's own run has installed what this needs.
 """
@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from harness import Peer, Server, free_port, get
+from harness.terminal import ENTER, Terminal, picture
 
 HERE = Path(__file__).resolve().parent
 IMAGES = HERE.parent / "docs/images"
@@ -48,6 +49,17 @@ def shoot(server, *more):
     subprocess.run(["node", script, HERE / ".venv/browser", url, IMAGES, *more], check=True, timeout=120)
 
 
+def shoot_top(server):
+    size = (34, 132)
+    with Terminal("top", "--admin", "http://%s:%d" % server.admin, size=size) as terminal:
+        terminal.shows("web/http", "tls/https")
+        terminal.read(5)
+        shown = terminal.raw[terminal.raw.find(ENTER) + len(ENTER):]
+        (IMAGES / "top.svg").write_text(picture(shown, size))
+        terminal.press(b"q")
+        terminal.left()
+
+
 def main(seconds):
     IMAGES.mkdir(parents=True, exist_ok=True)
     secured = ("127.0.0.1", free_port())
@@ -62,6 +74,7 @@ def main(seconds):
             for thread in clients:
                 thread.start()
             time.sleep(seconds)
+            shoot_top(server)
             shoot(server)
             over.set()
             for thread in clients:

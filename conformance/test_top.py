@@ -1,85 +1,16 @@
 """`wharf top` on a terminal of its own: what it shows, and that it leaves the terminal as it was."""
 
 import contextlib
-import fcntl
-import os
-import pty
-import re
-import select
 import signal
 import socket
-import struct
 import subprocess
-import termios
 import time
 from contextlib import contextmanager
 
 import pytest
 
-from harness import Peer, binary, eventually, free_port, get
-
-ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
-
-
-class Terminal:
-    """A program on a terminal; `text` is what it wrote, without what steers the terminal."""
-
-    def __init__(self, *arguments, size=(40, 160), cwd=None):
-        self.ours, theirs = pty.openpty()
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
-        self.before = termios.tcgetattr(theirs)
-        self.theirs = theirs
-        environment = os.environ | {"TERM": "xterm-256color"}
-        self.process = subprocess.Popen([binary(), *arguments], stdin=theirs, stdout=theirs, stderr=theirs,
-                                        start_new_session=True, env=environment, cwd=cwd)
-        self.raw = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(10)
-        os.close(self.ours)
-        os.close(self.theirs)
-
-    def press(self, keys):
-        os.write(self.ours, keys)
-
-    def resize(self, rows, columns):
-        fcntl.ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.process.send_signal(signal.SIGWINCH)
-
-    def read(self, seconds=0.1):
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
-            if select.select([self.ours], [], [], left)[0]:
-                self.raw += os.read(self.ours, 65536)
-        return self.text
-
-    @property
-    def text(self):
-        # What only moves the cursor leaves a blank as it is.
-        words = re.sub(rb"\x1b\[\d+;\d+H", b" ", self.raw)
-        return re.sub(rb"\x1b(\[[0-9;?]*[a-zA-Z]|\][^\x07]*\x07|[()].)", b"", words).decode(errors="replace")
-
-    def shows(self, *words, within=10.0):
-        def all_there():
-            text = self.read()
-            return all(word in text for word in words)
-        assert eventually(all_there, within), self.text[-3000:]
-
-    def left(self, within=5.0):
-        """Waits for the end; the terminal is as it was before. Returns the exit code."""
-        until = time.monotonic() + within
-        while self.process.poll() is None and time.monotonic() < until:
-            self.read(0.05)
-        self.read(0.1)
-        assert self.process.poll() is not None, "still running"
-        assert self.raw.count(ENTER) == self.raw.count(LEAVE) and self.raw.rfind(LEAVE) >= self.raw.rfind(ENTER)
-        assert termios.tcgetattr(self.theirs) == self.before, "echo or lines are not as they were"
-        return self.process.returncode
+from harness import Peer, Ws, binary, eventually, free_port, get
+from harness.terminal import ENTER, Terminal
 
 
 def top(server, *more, **options):
@@ -124,14 +55,23 @@ def test_any_size_is_drawn_and_drawn_again(serve):
 
 
 def test_nothing_that_a_peer_sends_steers_the_terminal(serve):
-    with serve() as server, Peer(server.address) as peer:
-        agent = "\u202eevil\u2066\u009b2J".encode()
-        peer.send(b"GET /hello HTTP/1.1\r\nHost: t\r\nUser-Agent: " + agent + b"\r\n\r\n")
-        assert peer.response().status == 200
+    agents = ["\u202eevil\u2066\u009b2J", "<script>\u009b31m", "A" * 60_000 + "\u202e"]
+    pool = {"max_header_size": "64KiB"}
+    with serve(pool, listener={"protocols": ["http", "websocket"]}) as server, contextlib.ExitStack() as stay:
+        for agent in agents:
+            peer = stay.enter_context(Peer(server.address))
+            peer.send(b"GET /hello HTTP/1.1\r\nHost: t\r\nUser-Agent: " + agent.encode() + b"\r\n\r\n")
+            assert peer.response().status == 200
         with top(server, size=(40, 200)) as terminal:
             terminal.shows("web/http")
+            terminal.press(b"e")
+            with Ws(server.address) as session:
+                session.say(0x88, b"\x03\xe8\x1b]0;owned\x07" + "\u202e\u009b2J".encode())
+                session.closed(2)
+            terminal.shows("connection_removed")
             terminal.read(1.5)
-            assert "\u202e".encode() not in terminal.raw and "\u009b".encode() not in terminal.raw
+            for mark in ("\u202e", "\u2066", "\u009b", "\x1b]0;"):
+                assert mark.encode() not in terminal.raw
             terminal.press(b"q")
             assert terminal.left() == 0
 
