@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -123,6 +126,15 @@ def test_the_book_has_every_page():
     assert len(listed) == len(set(listed))
     pages = {page.path for name, page in PAGES.items() if name.startswith("docs/")} - {book.path}
     assert {path for path in listed if path.is_relative_to(book.path.parent)} == pages
+
+
+def test_the_book_is_made_without_a_warning(tmp_path):
+    mdbook = Path(sys.executable).parent / "mdbook"
+    made = subprocess.run([mdbook, "build", REPOSITORY / "docs", "--dest-dir", tmp_path], capture_output=True,
+                          text=True, timeout=120, check=False)
+    told = made.stdout + made.stderr
+    assert made.returncode == 0 and not re.search("WARN|ERROR", told, re.I), told
+    assert (tmp_path / "telemetry.html").exists()
 
 
 # The reference.
