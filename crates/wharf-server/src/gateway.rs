@@ -15,6 +15,7 @@ mod discovery;
 mod fields;
 mod forwarding;
 mod frames;
+mod hops;
 mod origin;
 mod path;
 mod pump;

@@ -8,7 +8,8 @@ use crate::address::EndpointAddress;
 use crate::body::{ResponseBody, SendBody};
 use crate::error::SendError;
 
-/// Is told of each attempt to have a request answered, one after the other.
+/// Is told of each attempt to have a request answered, one after the other. A second one beside the first
+/// ([`SendOptions::hedge_after`](crate::SendOptions::hedge_after)) is a part of it: whichever answers ends it.
 ///
 /// Called on the task that sends the request: it must not block, and must not panic.
 pub trait AttemptObserver: fmt::Debug + Send + Sync {

@@ -30,7 +30,8 @@
 //!    [`wharf_pool::Pool`] like a listener's.
 //! 4. **Exchange.** The time of a slow caller is not the endpoint's. [`SendError`] says what was sent; what
 //!    cannot have been seen, or does nothing twice, may be sent again ([`SendOptions::retries`]) within a budget.
-//!    A connection that was dead before the request costs nothing but time.
+//!    A connection that was dead before the request costs nothing but time. Where the answer to a safe request
+//!    is long in coming, another endpoint may be asked too ([`SendOptions::hedge_after`]).
 //! 5. **Answer.** Its status, or the status of a gRPC call in its trailers, judges the endpoint. When its body
 //!    ends the lease goes back; a body that is dropped before gives the connection up (HTTP/1) or resets
 //!    the stream. After a 101 the bytes are the caller's, and count until he drops them.
@@ -56,6 +57,7 @@ mod endpoint;
 mod error;
 mod exchange;
 mod flight;
+mod hedge;
 mod options;
 mod policy;
 mod replay;

@@ -29,6 +29,10 @@ pub struct SendOptions {
     pub retry: Retry,
     /// Who is told of each attempt.
     pub observer: Option<Arc<dyn AttemptObserver>>,
+    /// How long the answer to a safe request without a body may take before another endpoint is asked too; the
+    /// first good answer is taken, and the other request given up. Off by default. What a service takes for all
+    /// but 5 % of its requests is a good value ("The Tail at Scale"): the budget of retries pays for about as many.
+    pub hedge_after: Option<Duration>,
 }
 
 /// The longest from the end of the request to the head of the answer.

@@ -24,6 +24,11 @@ impl Replay {
         Self(Some(Box::new(copy)))
     }
 
+    /// The request.
+    pub(crate) fn copy(self) -> Option<Request<SendBody>> {
+        self.0.map(|it| it.map(|()| SendBody::default()))
+    }
+
     /// The request, if it may be sent again after that error. `stale`: on a connection that had been used
     /// before, and so may have been closed by an endpoint that never saw the request (RFC 9110 9.2.2).
     pub(crate) fn for_retry(

@@ -13,22 +13,24 @@ use crate::endpoint::{Endpoint, Lease, LeaseError, Load, Patience, Stale};
 use crate::error::{SendError, Unsent};
 use crate::exchange::{Broke, Extent, answered};
 use crate::flight::Flight;
+use crate::hedge::hedge_after;
 use crate::options::SendOptions;
 use crate::replay::Replay;
 use crate::upload::Progress;
 use crate::upstream::Upstream;
 
 /// What is left of a request that was not answered.
-struct Left {
-    error: SendError,
+pub(crate) struct Left {
+    pub(crate) error: SendError,
     /// The request itself, if it is still whole.
     request: Option<Request<SendBody>>,
     stale: Stale,
 }
 
-struct Failure {
-    left: Left,
-    endpoint: Arc<Endpoint>,
+/// The same, and whom it was given to.
+pub(crate) struct Failure {
+    pub(crate) left: Left,
+    pub(crate) endpoint: Arc<Endpoint>,
 }
 
 impl Upstream {
@@ -77,6 +79,7 @@ impl Upstream {
         options: &SendOptions,
     ) -> Result<Response<ResponseBody>, Left> {
         let (mut retries, mut fresh) = (options.retries, 1);
+        let mut hedge = hedge_after(&request, options);
         let mut failed: Option<Arc<Endpoint>> = None;
         self.earn_retries();
         loop {
@@ -94,7 +97,11 @@ impl Upstream {
             if let Some(observer) = observer {
                 observer.begins(&load.endpoint().address, &mut request);
             }
-            let answered = self.attempt(load, request, options).await;
+            let answered = match hedge.take() {
+                // On the heap: it has two attempts, and few requests come here.
+                Some(after) => Box::pin(self.hedged(load, request, options, after)).await,
+                None => self.attempt(load, request, options).await,
+            };
             if let Some(observer) = observer {
                 observer.ended(answered.as_ref().map_err(|failure| &failure.left.error));
             }
@@ -131,7 +138,7 @@ impl Upstream {
     }
 
     /// Sends a request to one endpoint.
-    async fn attempt(
+    pub(crate) async fn attempt(
         &self,
         mut load: Load,
         request: Request<SendBody>,

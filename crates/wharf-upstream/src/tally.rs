@@ -16,6 +16,8 @@ pub(crate) struct Tally {
     answers: AtomicU64,
     ejections: AtomicU64,
     retries: AtomicU64,
+    hedges: AtomicU64,
+    hedges_won: AtomicU64,
 }
 
 /// Requests that were not answered, by [`SendError::kind`].
@@ -60,6 +62,10 @@ pub struct EndpointMetrics {
     pub ejections: u64,
     /// Requests that it was given since another attempt had failed.
     pub retries: u64,
+    /// Requests that it was given since another endpoint was long in answering …
+    pub hedges: u64,
+    /// … and so many of them that it answered first.
+    pub hedges_won: u64,
 }
 
 impl Tally {
@@ -87,6 +93,14 @@ impl Tally {
         add(&self.retries, 1);
     }
 
+    pub(crate) fn hedged(&self) {
+        add(&self.hedges, 1);
+    }
+
+    pub(crate) fn won(&self) {
+        add(&self.hedges_won, 1);
+    }
+
     pub(crate) fn read(&self) -> EndpointMetrics {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         EndpointMetrics {
@@ -99,6 +113,8 @@ impl Tally {
             answers: of(&self.answers),
             ejections: of(&self.ejections),
             retries: of(&self.retries),
+            hedges: of(&self.hedges),
+            hedges_won: of(&self.hedges_won),
         }
     }
 }

@@ -8,6 +8,7 @@ mod blame;
 mod discovery;
 mod dns;
 mod grpc;
+mod hedging;
 mod hostile;
 mod http2;
 mod lives;

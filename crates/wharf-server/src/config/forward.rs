@@ -46,6 +46,9 @@ settings! {
         /// Which requests are: unsent, of which no endpoint has seen anything; or idempotent, those too
         /// that may be repeated (RFC 9110 9.2.2) and have no body.
         retry: Again = Again::Unsent, Now;
+        /// How long the answer to a safe request without a body (GET, HEAD, OPTIONS) may take before another endpoint is
+        /// asked too, and the first good answer taken. Off: no other is.
+        hedge_after: Option<Duration> = None, Now;
     }
 }
 

@@ -77,6 +77,7 @@ impl Came {
         });
         options.retries = settings.retries.0;
         options.observer.clone_from(&self.observer);
+        options.hedge_after = settings.hedge_after;
         options.retry = match settings.retry {
             Again::Unsent => Retry::Unsent,
             Again::Idempotent => Retry::Idempotent,

@@ -14,6 +14,7 @@ use wharf_pool::config::ByteSize;
 use wharf_upstream::{ResponseBody, SendBody, SendOptions, Upstream};
 
 use super::came::Came;
+use super::hops::{Hop, hop};
 use super::origin::Scheme;
 use super::reason::{Reason, Telling};
 use super::request_body::{ClientBody, Excess};
@@ -80,6 +81,8 @@ impl Forwarding {
         let answered = if let Some(upgrade) = upgrade {
             // Requests have no room for what only sessions need.
             Box::pin(session::open(self, upgrade, head, &came)).await
+        } else if hop(&head.method, &mut head.headers) == Hop::Last {
+            Ok(Response::new(AppBody::none()))
         } else {
             let options = came.options(settings);
             let request = request_head::forwarded(&mut head, &came, &self.prefix, &self.forward);

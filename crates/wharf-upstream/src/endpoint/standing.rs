@@ -110,6 +110,15 @@ impl Endpoint {
         self.standing().silence.broken();
     }
 
+    /// Another endpoint has answered a request first that this one has had for so long: it takes at least that.
+    pub(crate) fn outrun(&self, after: Duration) {
+        let now = self.context.clock.now();
+        let mut standing = self.standing();
+        if after > standing.latency(now) {
+            standing.latency.on_answer(after, now);
+        }
+    }
+
     /// Somebody has waited for an answer since then, and waits no longer; true if that is the endpoint's fault.
     pub(crate) fn is_to_blame(&self, since: Timestamp) -> bool {
         let now = self.context.clock.now();

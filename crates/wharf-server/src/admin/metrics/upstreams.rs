@@ -139,7 +139,7 @@ impl Page<'_> {
                 gauge(&mut family, labels, f64::from(value(it)))
             })?;
         }
-        let counters: [Figure<u64>; 2] = [
+        let counters: [Figure<u64>; 4] = [
             (
                 "wharf_upstream_ejections",
                 "How often an endpoint was left alone",
@@ -149,6 +149,16 @@ impl Page<'_> {
                 "wharf_upstream_retries",
                 "Requests sent again, by who got them",
                 |it| it.metrics.retries,
+            ),
+            (
+                "wharf_upstream_hedges",
+                "Requests sent to a second endpoint while the first was long in answering, by who got them",
+                |it| it.metrics.hedges,
+            ),
+            (
+                "wharf_upstream_hedges_won",
+                "Those of them that were answered first",
+                |it| it.metrics.hedges_won,
             ),
         ];
         for (name, help, value) in counters {
