@@ -72,7 +72,9 @@ async fn a_deadline_too_short_for_anybody_is_held_against_nobody() {
     assert_eq!(ask(&upstream, "/?3000").await.unwrap().0, 200);
     let short = (0..20).map(|_| async { upstream.send(get("/?3000"), &within(20)).await });
     for answered in join_all(short).await {
-        assert_eq!(answered.unwrap_err().kind(), "deadline");
+        // On a busy machine there may not even be a connection by then.
+        let kind = answered.unwrap_err().kind();
+        assert!(["deadline", "wait_timeout"].contains(&kind), "{kind}");
     }
     let endpoint = &upstream.endpoints()[0];
     assert_eq!((endpoint.failures, endpoint.metrics.ejections), (0, 0));

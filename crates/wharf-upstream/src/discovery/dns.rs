@@ -41,7 +41,7 @@ pub struct Dns {
     pub max_ttl: Duration,
 }
 
-/// How long a failure is left alone: names may be back before any time to live is over.
+/// How long a failure is left alone, and a name without an address: it may be back before any time to live is over.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// How much of a wait chance takes.
@@ -120,7 +120,11 @@ impl Source for Dns {
         for nth in 0.. {
             let wait = match self.look_up(&mut asker).await {
                 Ok(set) => {
-                    let ttl = set.ttl.unwrap_or(self.max_ttl);
+                    let ttl = if set.endpoints.is_empty() {
+                        RETRY
+                    } else {
+                        set.ttl.unwrap_or(self.max_ttl)
+                    };
                     findings.found(set);
                     ttl.clamp(self.min_ttl, self.max_ttl.max(self.min_ttl))
                 }
