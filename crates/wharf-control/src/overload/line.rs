@@ -55,6 +55,12 @@ impl<T> Line<T> {
     /// How long one waits in a line that passes, and in one that stands.
     const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_millis(50));
 
+    /// How many may wait where so many are worked on: two rounds of work, and what comes in a burst however few those are. It is
+    /// patience that keeps the line short.
+    pub const fn longest(limit: u32) -> usize {
+        2 * limit as usize + 64
+    }
+
     /// An empty line.
     pub const fn new(now: Timestamp) -> Self {
         Self {

@@ -49,22 +49,22 @@ impl Later {
     ///
     /// Dropped, it holds no place and stands in no line.
     pub(crate) async fn pass(self, user: u64, caller: Option<Duration>) -> Result<Permit, Refused> {
-        match self.wait {
-            Wait::StandsBack(permit) => {
-                // Tokio comes back when all that is ready has been polled, and the sockets too.
-                tokio::task::yield_now().await;
-                let now = permit.gate().now();
-                permit.gate().stood_back(now - permit.begun(), now);
-                Ok(permit)
-            }
+        let permit = match self.wait {
+            Wait::StandsBack(permit) => permit,
             Wait::InLine(gate) => {
                 let passed = stand_in_line(&gate, self.class, user, caller).await;
                 passed.map_err(|why| {
                     gate.refused(self.class, why);
                     Refused::new(why, user ^ gate.now().as_nanos())
-                })
+                })?
             }
-        }
+        };
+        // Tokio comes back when all that is ready has been polled, and the sockets too: workers that are kept busy by a line would
+        // look at them after 61 handlers.
+        tokio::task::yield_now().await;
+        let now = permit.gate().now();
+        permit.gate().stood_back(now - permit.begun(), now);
+        Ok(permit)
     }
 }
 

@@ -219,9 +219,9 @@ impl Gate {
         done
     }
 
-    /// How many may wait: as many again as work there is for two rounds.
+    /// How many may wait.
     pub(super) fn longest_line(&self) -> usize {
-        2 * self.limit.load(Ordering::Relaxed) as usize
+        Line::<()>::longest(self.limit.load(Ordering::Relaxed))
     }
 
     pub(super) fn refused(&self, class: Class, why: Why) {

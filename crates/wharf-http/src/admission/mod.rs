@@ -58,11 +58,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// A limit that has seen nothing.
-    ///
-    /// # Panics
-    ///
-    /// Never; but its clock is tokio's: in a test that pauses it, it stands.
+    /// A limit that has seen nothing. Its clock is tokio's: where a test pauses that, it stands.
     pub fn new(settings: AdmissionSettings) -> Self {
         Self {
             gate: Gate::new(settings),

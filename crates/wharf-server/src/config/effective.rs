@@ -8,8 +8,7 @@ use wharf_pool::config::{Key, Setting, Settings, Value};
 use super::report::Origins;
 use super::route::Target;
 use super::{
-    AdminConfig, Config, Forward, ListenerConfig, OtelConfig, PoolSettings, Priority, Route,
-    UpstreamConfig,
+    AdminConfig, Config, Forward, ListenerConfig, OtelConfig, PoolSettings, Route, UpstreamConfig,
 };
 use crate::room::Room;
 use crate::{descriptors, otel, serve};
@@ -199,9 +198,9 @@ impl Page<'_> {
             self.setting("host", &Value::text(host), "file");
         }
         self.setting("path", &Value::text(&route.path), "file");
-        if route.priority != Priority::Normal {
-            self.setting("priority", &route.priority.write(), "file");
-        }
+        let source = self.source(&format!("route[{n}].priority"));
+        let source = source.unwrap_or_else(|| "default".to_owned());
+        self.setting("priority", &route.priority.write(), &source);
         match &route.target {
             Target::Demo => self.setting("app", &Value::text("demo"), "file"),
             Target::Respond { status, body } => {

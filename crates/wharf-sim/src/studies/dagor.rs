@@ -144,7 +144,7 @@ impl Plant {
         }
         let most = match self.shedding {
             Shedding::Naive | Shedding::Adaptive => 0,
-            Shedding::Line => 2 * self.limiter.limit() as usize,
+            Shedding::Line => Line::<Call>::longest(self.limiter.limit()),
         };
         let joined = self
             .waiting

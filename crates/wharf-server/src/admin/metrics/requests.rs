@@ -10,35 +10,36 @@ use wharf_http::admission::{Admission, AdmissionMode};
 use super::page::{self, Page};
 
 impl Page<'_> {
-    /// What the limit of requests has come to; without one there is no limit to show.
+    /// What the limit of requests has come to; without one there is none of it.
     pub(super) fn admission(&mut self, admission: &Admission) -> fmt::Result {
         let report = admission.report();
-        if report.mode != AdmissionMode::Off {
-            let gauges = [
-                (
-                    "wharf_admission_limit",
-                    "How many requests may be worked on at a time",
-                    f64::from(report.limit),
-                ),
-                (
-                    "wharf_admission_in_flight",
-                    "How many requests are worked on",
-                    f64::from(report.in_flight),
-                ),
-                (
-                    "wharf_admission_waiting",
-                    "How many requests wait for a place",
-                    f64::from(report.waiting),
-                ),
-                (
-                    "wharf_admission_lag_seconds",
-                    "How long a task that is ready waits for a worker",
-                    report.lag.as_secs_f64(),
-                ),
-            ];
-            for (name, help, value) in gauges {
-                let kind = MetricType::Gauge;
-                let encoder = self.encoder.encode_descriptor(name, help, None, kind)?;
+        let on = report.mode != AdmissionMode::Off;
+        let gauges = [
+            (
+                "wharf_admission_limit",
+                "How many requests may be worked on at a time",
+                f64::from(report.limit),
+            ),
+            (
+                "wharf_admission_in_flight",
+                "How many requests are worked on",
+                f64::from(report.in_flight),
+            ),
+            (
+                "wharf_admission_waiting",
+                "How many requests wait for a place",
+                f64::from(report.waiting),
+            ),
+            (
+                "wharf_admission_lag_seconds",
+                "How long a task that is ready waits for a worker",
+                report.lag.as_secs_f64(),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            let kind = MetricType::Gauge;
+            let encoder = self.encoder.encode_descriptor(name, help, None, kind)?;
+            if on {
                 ConstGauge::new(value).encode(encoder)?;
             }
         }
