@@ -164,9 +164,16 @@ impl Attempt {
         handle.greeted();
         let id = handle.id();
         let took = begun.elapsed();
-        let arrived = self.endpoint.ledger().arrive(sender, handle, took);
+        let (back, arrived) = {
+            let mut ledger = self.endpoint.ledger();
+            (ledger.is_back(), ledger.arrive(sender, handle, took))
+        };
         // The sender is dropped here, and not under the lock.
         arrived.map_err(|_| ConnectError::Failed(Arc::new(ErrorKind::ConnectionReset.into())))?;
+        if back {
+            let now = self.endpoint.context.clock.now();
+            self.endpoint.standing().begin_again(now);
+        }
         Ok(id)
     }
 

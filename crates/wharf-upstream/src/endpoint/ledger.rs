@@ -118,6 +118,11 @@ impl Ledger {
         self.open + self.sessions == 0 && self.back_off.failures > 0
     }
 
+    /// Whether a connection that arrives now is the first since none could be made.
+    pub(super) fn is_back(&self) -> bool {
+        self.links.is_empty() && self.back_off.failures > 0
+    }
+
     /// A socket is open.
     pub(super) fn opened(&mut self, connection: &UpstreamConnection) {
         *self.count_of(connection) += 1;

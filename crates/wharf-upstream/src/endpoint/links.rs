@@ -223,6 +223,11 @@ impl Links {
         link.is_some_and(|link| link.handle.connection().set_beside(beside))
     }
 
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// How many take another request.
     pub(super) fn free(&self) -> u32 {
         u32::try_from(self.free.len()).unwrap_or(u32::MAX)

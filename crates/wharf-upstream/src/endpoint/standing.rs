@@ -57,6 +57,14 @@ impl Standing {
     /// It is well again, as something says that knows better than answers do.
     pub(crate) fn back(&mut self, budget: &mut EjectionBudget, now: Timestamp) {
         self.outlier.reinstate(budget, now);
+        self.begin_again(now);
+    }
+
+    /// It is there again. What it did before it went says nothing of how it does now: a failure counts as five
+    /// seconds, which would keep it from being asked for a minute. That it is not run over is for the slow start.
+    pub(crate) fn begin_again(&mut self, now: Timestamp) {
+        self.latency = PeakEwma::new(LATENCY_UNKNOWN, now);
+        self.phantom = PhantomLoad::new();
         self.slow_start.begin(now);
     }
 
@@ -164,10 +172,33 @@ impl Endpoint {
                 self.tell("ejected", cause(ejection.cause));
             }
             Returned::Back => {
-                standing.slow_start.begin(now);
+                standing.begin_again(now);
                 drop(standing);
                 self.tell("ready", "probe");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::after_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn what_an_endpoint_did_before_it_went_is_not_held_against_it_when_it_is_back() {
+        let mut standing = Standing::new(at(0));
+        standing.latency.on_failure(None, at(1));
+        standing.phantom.on_failure(at(1));
+        assert!(standing.latency(at(2)) > Duration::from_secs(4));
+        assert!(standing.request_cost(0, 1, at(2)) > 5.0);
+        standing.begin_again(at(2));
+        assert_eq!(standing.latency(at(2)), LATENCY_UNKNOWN);
+        // A tenth of its share at first.
+        assert!((standing.request_cost(0, 1, at(2)) - 10.0).abs() < 1e-9);
+        assert!((standing.request_cost(0, 1, at(32)) - 1.0).abs() < 1e-9);
     }
 }
