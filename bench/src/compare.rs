@@ -4,14 +4,14 @@
 //! give, warms it up, loads it, and asks again; rounds of all servers take turns, so that whatever else
 //! happens on the machine happens to all of them.
 
-mod chart;
-mod figures;
+pub(crate) mod chart;
+pub(crate) mod figures;
 mod load;
-mod machine;
-mod processor;
+pub(crate) mod machine;
+pub(crate) mod processor;
 mod report;
 mod round;
-mod tool;
+pub(crate) mod tool;
 
 use std::fs;
 use std::path::PathBuf;

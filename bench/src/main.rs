@@ -2,6 +2,7 @@
 
 mod client;
 mod compare;
+mod gateway;
 mod idle;
 mod memory;
 mod peers;
@@ -25,11 +26,14 @@ enum Question {
     Idle(idle::Options),
     /// What does a request cost the processor, and how many a second does one core serve?
     Compare(compare::Options),
+    /// What does a gateway do to requests, beside others?
+    Gateway(gateway::Options),
 }
 
 fn main() -> Result<()> {
     match Cli::parse().question {
         Question::Idle(options) => idle::run(&options),
         Question::Compare(options) => compare::run(&options),
+        Question::Gateway(options) => gateway::run(&options),
     }
 }

@@ -25,10 +25,10 @@ const HEAD: &str = r#"<title>Processor time of a request</title>
 "#;
 
 /// A load, and what a request costs each server under it, in microseconds.
-pub(super) type Group<'a> = (&'a str, Vec<(&'a str, f64)>);
+pub(crate) type Group<'a> = (&'a str, Vec<(&'a str, f64)>);
 
 /// Draws it. Each group has a scale of its own: loads are not to be compared with each other.
-pub(super) fn draw(groups: &[Group<'_>]) -> Result<String, Error> {
+pub(crate) fn draw(groups: &[Group<'_>]) -> Result<String, Error> {
     let rows: usize = groups
         .iter()
         .map(|(_, bars)| bars.len() * BAR + GROUP)

@@ -9,7 +9,7 @@ use super::tool::Tool;
 use crate::peers::version;
 
 /// Where and when it was measured.
-pub(super) struct Machine {
+pub(crate) struct Machine {
     day: String,
     processor: String,
     cores: usize,
@@ -18,7 +18,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn found() -> Result<Self> {
+    pub(crate) fn found() -> Result<Self> {
         Ok(Self {
             day: version::line("date", &["-u", "+%F"]).unwrap_or_default(),
             processor: field("/proc/cpuinfo", "model name", ":"),

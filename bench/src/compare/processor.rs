@@ -8,7 +8,7 @@ use rustix::param::clock_ticks_per_second;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Seconds of processor time that a process has used, all of its threads, those that have ended included.
-pub(super) fn spent(pid: u32) -> Result<f64> {
+pub(crate) fn spent(pid: u32) -> Result<f64> {
     let path = format!("/proc/{pid}/stat");
     let text = read_to_string(&path).with_context(|| path.clone())?;
     // The name may have spaces; what follows it has none.
@@ -18,7 +18,7 @@ pub(super) fn spent(pid: u32) -> Result<f64> {
 }
 
 /// Seconds that a core has not been idle.
-pub(super) fn busy(core: usize) -> Result<f64> {
+pub(crate) fn busy(core: usize) -> Result<f64> {
     let text = read_to_string("/proc/stat")?;
     let name = format!("cpu{core} ");
     let line = text.lines().find_map(|line| line.strip_prefix(&name));
@@ -29,7 +29,7 @@ pub(super) fn busy(core: usize) -> Result<f64> {
 }
 
 /// Does something on this core: a process that it starts stays there, with all of its threads.
-pub(super) fn on<T>(core: usize, act: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn on<T>(core: usize, act: impl FnOnce() -> Result<T>) -> Result<T> {
     let before = sched_getaffinity(None)?;
     let mut only = CpuSet::new();
     only.set(core);

@@ -9,21 +9,21 @@ use super::load::Load;
 
 /// Who makes the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tool {
+pub(crate) enum Tool {
     Wrk,
     H2load,
 }
 
 /// What it says of a run.
 #[derive(Debug, PartialEq)]
-pub(super) struct Said {
+pub(crate) struct Said {
     /// Answered as they should be.
-    pub(super) requests: u64,
+    pub(crate) requests: u64,
     /// Answered otherwise, or not at all.
-    pub(super) failed: u64,
-    pub(super) seconds: f64,
+    pub(crate) failed: u64,
+    pub(crate) seconds: f64,
     /// What so many of a hundred answers did not take longer than, in microseconds: of 50, and of 99.
-    pub(super) latency: Option<[f64; 2]>,
+    pub(crate) latency: Option<[f64; 2]>,
 }
 
 impl Tool {
@@ -38,7 +38,7 @@ impl Tool {
         }
     }
 
-    pub(super) const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Wrk => "wrk",
             Self::H2load => "h2load",
@@ -75,7 +75,7 @@ impl Tool {
     }
 
     /// Reads what it has written.
-    pub(super) fn read(self, text: &str) -> Result<Said> {
+    pub(crate) fn read(self, text: &str) -> Result<Said> {
         let said = match self {
             Self::Wrk => wrk(text),
             Self::H2load => h2load(text),
