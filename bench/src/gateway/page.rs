@@ -19,7 +19,8 @@ const HEAD: &str = "# Gateways beside each other\n\n\
     another. Requests begin when they are to begin, whatever becomes of those before them, and how long one takes counts from then. \
     Figures are medians of the rounds, with the least and the most behind them. nginx tries another server after an error, a timeout \
     or a status of 500 to 504 and leaves one alone for 30 s after five; HAProxy does the same, and checks its servers every 2 s; \
-    both keep connections to servers. wharf has its defaults, one worker, and `retry = \"idempotent\"`.\n";
+    both keep connections to servers. wharf has one worker, `retry = \"idempotent\"` and four \
+    connections ahead to each server of HTTP/1 (`min_idle`), else its defaults.\n";
 
 /// One scenario.
 pub(super) struct Section {
