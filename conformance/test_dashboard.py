@@ -144,7 +144,8 @@ def test_nothing_that_a_source_of_endpoints_says_is_markup(serve, play, tmp_path
     evil = '<img src=x onerror=alert(1)>\u202e'
     (tmp_path / "endpoints.toml").write_text(f'endpoints = ["{evil}"]\n')
     more = gateway("http://127.0.0.1:9", sections='[upstream.discovery.file]\npath = "endpoints.toml"\n')
-    with serve(more=more) as server:
+    with serve(more=more) as server, Peer(server.address) as peer:
+        assert peer.request().status == 502
         seen = play("numbers", server)
         [said] = [line for line in seen["sources"] if line]
         assert said.startswith("file is waiting: ") and "<img src=x onerror=alert(1)>" in said
