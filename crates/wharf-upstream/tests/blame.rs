@@ -67,7 +67,7 @@ async fn an_endpoint_that_hangs_behind_deadlines_is_left_alone() {
 #[tokio::test]
 async fn a_deadline_too_short_for_anybody_is_held_against_nobody() {
     let server = Server::good().await;
-    let upstream = upstream(&[server.url("http")], |_| {});
+    let upstream = upstream(&[server.url("h2c")], |_| {});
     // How long it usually takes is learnt from this one.
     assert_eq!(ask(&upstream, "/?3000").await.unwrap().0, 200);
     let short = (0..20).map(|_| async { upstream.send(get("/?3000"), &within(20)).await });
