@@ -34,10 +34,12 @@ pub(super) fn end_impostors(fields: &mut HeaderMap) {
     remove(fields, is_impostor);
 }
 
-/// Takes away what no trailer may say (RFC 9110 6.5.1): framing, routing, wharf's own.
+/// Takes away what no trailer may say (RFC 9110 6.5.1): framing, routing, who asks, what is asked for, what the body is;
+/// wharf's own, and what only wharf says. A server that puts trailers among the fields of the head would believe them, though
+/// that was checked without them.
 pub(super) fn end_in_trailers(trailers: &mut HeaderMap) {
     end_here(trailers);
-    trailers.remove(HOST);
+    remove(trailers, |name| is_of_the_head(name) || is_impostor(name));
 }
 
 /// Whether an operator may set or remove the field by the name of `[[route]]`'s keys: not what the codecs
@@ -72,6 +74,36 @@ fn is_of_one_connection(name: &HeaderName) -> bool {
             | "transfer-encoding"
             | "upgrade"
     )
+}
+
+/// Whether a field means something before the body, and so nothing behind it.
+fn is_of_the_head(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    OURS.contains(&name)
+        || name.starts_with("if-")
+        || matches!(
+            name,
+            "age"
+                | "authorization"
+                | "cache-control"
+                | "content-encoding"
+                | "content-range"
+                | "content-type"
+                | "cookie"
+                | "date"
+                | "expires"
+                | "location"
+                | "max-forwards"
+                | "pragma"
+                | "range"
+                | "retry-after"
+                | "set-cookie"
+                | "trailer"
+                | "vary"
+                | "via"
+                | "warning"
+                | "www-authenticate"
+        )
 }
 
 /// Host stays: it is the target, and not about the connection, whatever is said of it.
@@ -192,9 +224,20 @@ mod tests {
             ("content-length", "1"),
             ("host", "b"),
             ("x-wharf-a", "1"),
+            ("authorization", "Basic x"),
+            ("cookie", "admin=1"),
+            ("content-type", "text/html"),
+            ("x-forwarded-for", "127.0.0.1"),
+            ("x_forwarded_for", "127.0.0.1"),
+            ("forwarded", "for=127.0.0.1"),
+            ("via", "1.1 a"),
+            ("if-none-match", "x"),
+            ("trailer", "checksum"),
             ("checksum", "1"),
+            ("etag", "x"),
         ];
-        assert_eq!(left(&list, end_in_trailers), ["checksum", "grpc-status"]);
+        let expected = ["checksum", "etag", "grpc-status"];
+        assert_eq!(left(&list, end_in_trailers), expected);
     }
 
     #[test]
