@@ -282,3 +282,38 @@ async fn a_post_that_was_read_is_never_sent_again_however_quickly_it_went() {
     }
     assert_eq!(seen.load(Ordering::SeqCst), 2 * rounds);
 }
+
+#[tokio::test]
+async fn answers_that_are_none_yet_are_not_listened_to_for_ever() {
+    // Some megabytes of them a second, as long as anybody listens.
+    let server = Server::raw(|_, mut socket| async move {
+        head(&mut socket).await;
+        let many = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(100);
+        while socket.write_all(&many).await.is_ok() {}
+    })
+    .await;
+    let upstream = on_demand(&server);
+    let mut options = SendOptions::default();
+    options.response_timeout = ResponseTimeout::After(Duration::from_millis(300));
+    let error = upstream.send(get("/"), &options).await.unwrap_err();
+    assert_eq!(error.kind(), "response_timeout");
+    nothing_is_left(&upstream).await;
+}
+
+#[tokio::test]
+async fn a_head_of_a_mebibyte_is_malformed_and_its_connection_closed() {
+    let server = Server::raw(|_, mut socket| async move {
+        head(&mut socket).await;
+        says(&mut socket, b"HTTP/1.1 200 OK\r\n").await;
+        let field = format!("x: {}\r\n", "y".repeat(1000));
+        for _ in 0..1000 {
+            says(&mut socket, field.as_bytes()).await;
+        }
+        drop(socket.read_to_end(&mut Vec::new()).await);
+    })
+    .await;
+    let upstream = on_demand(&server);
+    let error = ask(&upstream, "/").await.unwrap_err();
+    assert_eq!(error.kind(), "malformed");
+    nothing_is_left(&upstream).await;
+}
