@@ -5,7 +5,7 @@
 //! those are told who do not get in (`refusal.rs`).
 //!
 //! **What is limited** are handlers at work: from the head of a request to the head of its answer. Not to its last byte, as
-//! [`Flight`](crate::flight) counts: how fast an answer is taken is the peer's affair, and a limit that slow readers fill would be theirs. For the
+//! `Flight` counts: how fast an answer is taken is the peer's affair, and a limit that slow readers fill would be theirs. For the
 //! same reason a handler that waits for the peer's body holds no place meanwhile, and what is forwarded none while
 //! another server works on it (`absence.rs`, [`Rank::forwarded`]).
 //!
