@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use tower::limit::ConcurrencyLimit;
 use wharf_http::admission::{Admission, AdmissionMode, AdmissionSettings, Class, Rank};
 use wharf_http::pool::Outcome;
 use wharf_http::{ListenerSetup, Protocol, RequestBody, Running, Server};
@@ -141,6 +142,37 @@ impl Full {
             .map(|(_, metrics)| of(&metrics.requests_by_outcome))
             .sum()
     }
+}
+
+#[tokio::test]
+async fn an_application_that_was_ready_for_a_request_that_stands_back_is_ready_again() {
+    let mut settings = AdmissionSettings::default();
+    settings.mode = AdmissionMode::On;
+    let app = Router::new().route("/", get(async || "done"));
+    // Who is ready holds the one place until its call, and a clone waits for that.
+    let app = Admission::new(settings).around(ConcurrencyLimit::new(app, 1));
+    let name = "test".parse().expect("a name");
+    let setup = ListenerSetup::new(name, ([127, 0, 0, 1], 0).into())
+        .pool(Protocol::Http, Protocol::Http.defaults());
+    let running = Server::builder().listener(setup, app).start().await;
+    let running = running.expect("it can be had");
+    let mut peer = Peer::connect(running.addresses()[0].1).await;
+    for _ in 0..64 {
+        assert_eq!(peer.get("/").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_limit_that_is_switched_off_waits_no_longer() {
+    let server = Full::start(AdmissionMode::On).await;
+    let first = server.fill().await;
+    let second = server.ask("/work").await;
+    server.waiting(1).await;
+    server.admission.set(one_place(AdmissionMode::Off));
+    server.in_flight(2).await;
+    server.ends.add_permits(2);
+    assert_eq!((first.status().await, second.status().await), (200, 200));
+    assert_eq!(server.refused(Class::Normal), 0);
 }
 
 #[tokio::test]

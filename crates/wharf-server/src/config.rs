@@ -40,7 +40,6 @@ pub(crate) use difference::{Changed, differences};
 pub(crate) use discovery::{DiscoveryConfig, SourceConfig};
 pub(crate) use effective::effective;
 pub(crate) use endpoint_file::read_endpoint_file;
-#[cfg(test)]
 pub(crate) use fields::FieldChanges;
 pub(crate) use file::{Refused, load};
 pub(crate) use forward::{Forward, ForwardSettings, RouteTimeout, UpstreamHost};

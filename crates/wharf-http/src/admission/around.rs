@@ -74,11 +74,16 @@ where
                 let work = Some(begin(&mut request, permit, rank));
                 Admitting::begun(self.app.call(request), work)
             }
-            Entry::Later(later) => Admitting {
-                stage: Stage::Waiting {
-                    answer: Box::pin(wait(later, rank, self.app.clone(), request)),
-                },
-            },
+            Entry::Later(later) => {
+                let app = self.app.clone();
+                // The one that is ready may hold what the other waits for.
+                self.app = app.clone();
+                Admitting {
+                    stage: Stage::Waiting {
+                        answer: Box::pin(wait(later, rank, app, request)),
+                    },
+                }
+            }
         }
     }
 }

@@ -1,6 +1,8 @@
 //! [`Gate`]: the places there are, who has them, and who waits for one.
 
 use std::cell::Cell;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,10 +65,12 @@ struct Law {
 
 impl Law {
     fn new(settings: &AdmissionSettings, now: Timestamp) -> Self {
+        // Of another process's chance: servers that were started together are not to probe together.
+        let seed = RandomState::new().build_hasher().finish();
         Self {
             limit: ConcurrencyLimit::new(settings.law(), now),
             recorder: LimitRecorder::new(now),
-            random: Random::new(now.as_nanos()),
+            random: Random::new(seed),
             verdict: Verdict::Hold,
             lag: None,
         }
@@ -110,6 +114,11 @@ impl Gate {
         self.mode.load(Ordering::Relaxed) == AdmissionMode::DryRun as u8
     }
 
+    /// Whether somebody may have to wait.
+    fn limits(&self) -> bool {
+        self.mode.load(Ordering::Relaxed) == AdmissionMode::On as u8
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         Timestamp::after_start(self.origin.elapsed())
     }
@@ -124,11 +133,13 @@ impl Gate {
         let now = self.now();
         let place = match place {
             Some(place) => place,
-            None if self.is_rehearsed() || !self.is_on() => {
-                self.tally.rehearsed(class);
+            None if self.limits() => return Entry::Later(Later::in_line(Arc::clone(self), class)),
+            None => {
+                if self.is_rehearsed() {
+                    self.tally.rehearsed(class);
+                }
                 self.take_beyond()
             }
-            None => return Entry::Later(Later::in_line(Arc::clone(self), class)),
         };
         let permit = Permit::new(place, now);
         if self.stands_back(now) {
@@ -176,14 +187,18 @@ impl Gate {
 
     /// Counts a place again that was given back while nobody was at work in it.
     pub(super) fn count_again(&self) {
-        self.in_flight.fetch_add(1, Ordering::SeqCst);
+        self.note_peak(self.in_flight.fetch_add(1, Ordering::SeqCst) + 1);
     }
 
     fn taken(self: &Arc<Self>, in_flight: u32) -> Place {
+        self.note_peak(in_flight);
+        Place::of(Arc::clone(self))
+    }
+
+    fn note_peak(&self, in_flight: u32) {
         if in_flight > self.peak.load(Ordering::Relaxed) {
             self.peak.fetch_max(in_flight, Ordering::Relaxed);
         }
-        Place::of(Arc::clone(self))
     }
 
     /// A place is given back. Only a [`Place`]'s drop does this.
@@ -196,6 +211,13 @@ impl Gate {
 
     /// Gives places that there are to those that wait.
     pub(super) fn hand_on(self: &Arc<Self>) {
+        while !self.limits() && self.waiting.load(Ordering::SeqCst) > 0 {
+            // There is no limit any more that they would wait for.
+            let Some(next) = self.with_line(Line::next) else {
+                break;
+            };
+            next.send(self.take_beyond()).ok();
+        }
         while let Some(place) = self.take() {
             let Some(next) = self.with_line(Line::next) else {
                 // Its drop looks again: somebody may have joined meanwhile.

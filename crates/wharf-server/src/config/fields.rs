@@ -1,6 +1,7 @@
 //! `request_headers` and `response_headers` of a route: fields that are set or removed.
 
 use std::fmt;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
@@ -28,6 +29,20 @@ impl FieldChanges {
         for (name, value) in &self.set {
             fields.insert(name, value.clone());
         }
+    }
+
+    /// Takes out of trailers what the route says of fields: whoever reads trailers as fields would have them
+    /// unchanged.
+    pub(crate) fn withhold(&self, trailers: &mut HeaderMap) {
+        let set = self.set.iter().map(|(name, _)| name);
+        for name in self.remove.iter().chain(set) {
+            trailers.remove(name);
+        }
+    }
+
+    /// The changes, where there are any.
+    pub(crate) fn heeded(self: &Arc<Self>) -> Option<Arc<Self>> {
+        (!self.is_empty()).then(|| Arc::clone(self))
     }
 
     /// Whether nothing changes.

@@ -1,5 +1,6 @@
 //! `[[route]]` with `upstream`: how requests go to it, and their answers come back.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
@@ -22,9 +23,9 @@ pub(crate) struct Forward {
     /// What becomes of the route's own path: from `strip_prefix` and `rewrite`.
     pub(crate) rewrite: Rewrite,
     /// Fields of requests that are set or removed.
-    pub(crate) request_fields: FieldChanges,
+    pub(crate) request_fields: Arc<FieldChanges>,
     /// The same of answers.
-    pub(crate) response_fields: FieldChanges,
+    pub(crate) response_fields: Arc<FieldChanges>,
 }
 
 settings! {
@@ -168,8 +169,8 @@ impl Forward {
             upstream: upstream.parse().unwrap(),
             settings: ForwardSettings::default(),
             rewrite: Rewrite::Keep,
-            request_fields: FieldChanges::default(),
-            response_fields: FieldChanges::default(),
+            request_fields: Arc::default(),
+            response_fields: Arc::default(),
         }
     }
 }
@@ -204,8 +205,8 @@ pub(super) fn read_forward(
         upstream: upstream?,
         settings,
         rewrite,
-        request_fields,
-        response_fields,
+        request_fields: Arc::new(request_fields),
+        response_fields: Arc::new(response_fields),
     })
 }
 

@@ -4,11 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Version;
 use http::header::HeaderMap;
 use http::request::Parts;
 use tokio::time::Instant;
 use wharf_control::upstream::stable_hash;
 use wharf_http::Connected;
+use wharf_http::grpc::is_grpc;
 use wharf_http::grpc::timeout::{GRPC_TIMEOUT, asked, render};
 use wharf_pool::config::Limit;
 use wharf_upstream::{AttemptObserver, ResponseTimeout, Retry, SendOptions};
@@ -41,8 +43,10 @@ impl Came {
         let extensions = std::mem::take(&mut head.extensions);
         let connected = extensions.get::<Connected>();
         let peer = connected.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.peer().ip());
-        // One that is malformed was refused before.
-        let asked = asked(&head.headers).ok().flatten();
+        // Only of a call: nobody bounds what another request may ask for. One that is malformed was refused
+        // before.
+        let is_call = head.version == Version::HTTP_2 && is_grpc(&head.headers);
+        let asked = asked(&head.headers).ok().flatten().filter(|_| is_call);
         let limit = match (forward.settings.request_timeout, connected) {
             (RouteTimeout::Own(limit), _) => Ok(limit),
             (RouteTimeout::Pool, Some(connected)) => limit_of_pool(connected),

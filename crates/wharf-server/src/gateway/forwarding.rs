@@ -127,7 +127,7 @@ impl Forwarding {
         let (body, excess) = if body.is_end_stream() {
             (SendBody::default(), Excess::default())
         } else {
-            let (body, excess) = ClientBody::new(body, most);
+            let (body, excess) = ClientBody::new(body, most, &self.forward.request_fields);
             (body.boxed_unsync(), excess)
         };
         let request = Request::from_parts(head, body);
@@ -164,7 +164,7 @@ impl Forwarding {
         // They are about the upstream's connection, and some mean something to the client's codec.
         head.extensions = Extensions::new();
         response_head::answered(&mut head, method, &self.forward);
-        let body = AppBody::streamed(UpstreamBody::new(body));
+        let body = AppBody::streamed(UpstreamBody::new(body, &self.forward.response_fields));
         Ok(Response::from_parts(head, body))
     }
 }

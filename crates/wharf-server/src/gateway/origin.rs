@@ -123,6 +123,10 @@ fn append(fields: &mut HeaderMap, name: HeaderName, element: Bytes) {
             list.extend_from_slice(value.as_bytes());
             list.extend_from_slice(b", ");
         }
+        if !is_closed(&list) {
+            // Our element would be inside a quoted string of the client's.
+            list.clear();
+        }
         list.extend_from_slice(&element);
         list.into()
     } else {
@@ -132,6 +136,20 @@ fn append(fields: &mut HeaderMap, name: HeaderName, element: Bytes) {
     if let Ok(list) = HeaderValue::from_maybe_shared(list) {
         fields.insert(name, list);
     }
+}
+
+/// Whether every quoted string in a list comes to its end (RFC 9110 5.6.4).
+fn is_closed(list: &[u8]) -> bool {
+    let mut bytes = list.iter();
+    let mut quoted = false;
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\\' if quoted => drop(bytes.next()),
+            _ => {}
+        }
+    }
+    !quoted
 }
 
 /// Whether it can stand between quotation marks as it is.
@@ -195,6 +213,18 @@ mod tests {
         assert_eq!(fields["forwarded"], expected);
         assert_eq!(fields["x-forwarded-proto"], "http");
         assert_eq!(fields["x-forwarded-host"], "a");
+    }
+
+    #[test]
+    fn a_list_with_an_open_quote_does_not_swallow_our_element() {
+        for before in [r#"for=9.9.9.9;by=""#, r#"for="a\""#, r#"for="a", by="\""#] {
+            let fields = told("192.0.2.7", Scheme::Http, "", &[("forwarded", before)]);
+            assert_eq!(fields["forwarded"], "for=192.0.2.7;proto=http", "{before}");
+        }
+        let closed = r#"for="[2001:db8::1]";by="a\"b""#;
+        let fields = told("192.0.2.7", Scheme::Http, "", &[("forwarded", closed)]);
+        let after = format!("{closed}, for=192.0.2.7;proto=http");
+        assert_eq!(fields["forwarded"], after.as_str());
     }
 
     #[test]

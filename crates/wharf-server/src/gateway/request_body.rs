@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use wharf_http::BoxError;
 
 use super::fields::end_in_trailers;
+use crate::config::FieldChanges;
 
 /// The body of a request on its way to an upstream: as it comes, and no more of it than is allowed.
 pub(super) struct ClientBody<B> {
@@ -17,6 +18,8 @@ pub(super) struct ClientBody<B> {
     /// How many bytes may still come.
     room: Option<u64>,
     excess: Excess,
+    /// What the route says of fields, if it says anything.
+    changes: Option<Arc<FieldChanges>>,
 }
 
 /// Whether a body was larger than allowed, for whoever waits for the answer to it. Nothing where it can be of
@@ -31,12 +34,13 @@ struct TooLarge;
 
 impl<B: Body> ClientBody<B> {
     /// The body of a request, of at most so many bytes.
-    pub(super) fn new(inner: B, most: Option<u64>) -> (Self, Excess) {
+    pub(super) fn new(inner: B, most: Option<u64>, changes: &Arc<FieldChanges>) -> (Self, Excess) {
         let excess = Excess(most.map(|_| Arc::default()));
         let body = Self {
             inner,
             room: most,
             excess: excess.clone(),
+            changes: changes.heeded(),
         };
         (body, excess)
     }
@@ -80,6 +84,9 @@ where
         }
         if let Some(trailers) = frame.trailers_mut() {
             end_in_trailers(trailers);
+            if let Some(changes) = &this.changes {
+                changes.withhold(trailers);
+            }
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -95,7 +102,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderMap;
+    use http::{HeaderMap, HeaderName, HeaderValue};
     use http_body_util::{BodyExt, Full, StreamBody};
 
     use super::*;
@@ -109,7 +116,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_allowed_passes() {
         let body = Full::new(Bytes::from_static(b"12345"));
-        let (body, excess) = ClientBody::new(body, Some(5));
+        let (body, excess) = ClientBody::new(body, Some(5), &Arc::default());
         assert_eq!(body.size_hint().exact(), Some(5));
         let collected = body.collect().await.unwrap().to_bytes();
         assert_eq!(collected, "12345");
@@ -119,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn one_byte_more_is_an_error_that_is_known_for_what_it_is() {
         let pieces = ["123", "456"].map(|it| Frame::data(Bytes::from_static(it.as_bytes())));
-        let (body, excess) = ClientBody::new(streamed(pieces.into()), Some(5));
+        let (body, excess) = ClientBody::new(streamed(pieces.into()), Some(5), &Arc::default());
         assert!(body.collect().await.is_err());
         assert!(excess.is_there());
     }
@@ -127,14 +134,28 @@ mod tests {
     #[tokio::test]
     async fn trailers_pass_but_for_what_no_trailer_may_say() {
         let mut trailers = HeaderMap::new();
-        for name in ["checksum", "content-length", "x-wharf-a", "host"] {
+        for name in [
+            "checksum",
+            "content-length",
+            "x-wharf-a",
+            "host",
+            "x-user",
+            "x-role",
+        ] {
             trailers.insert(name, "1".parse().unwrap());
         }
         let frames = vec![
             Frame::data(Bytes::from_static(b"1")),
             Frame::trailers(trailers),
         ];
-        let (body, _) = ClientBody::new(streamed(frames), None);
+        let changes = Arc::new(FieldChanges {
+            set: vec![(
+                HeaderName::from_static("x-user"),
+                HeaderValue::from_static("a"),
+            )],
+            remove: vec![HeaderName::from_static("x-role")],
+        });
+        let (body, _) = ClientBody::new(streamed(frames), None, &changes);
         let collected = body.collect().await.unwrap();
         let names: Vec<_> = collected.trailers().unwrap().keys().collect();
         assert_eq!(names, ["checksum"]);

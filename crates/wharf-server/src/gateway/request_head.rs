@@ -74,6 +74,8 @@ fn takes_trailers(fields: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http::{Request, StatusCode, Version};
 
     use super::*;
@@ -162,10 +164,10 @@ mod tests {
     fn the_operators_fields_come_last() {
         let mut forward = Forward::to("api");
         forward.rewrite = Rewrite::Replace("/v1".to_owned());
-        forward.request_fields = FieldChanges {
+        forward.request_fields = Arc::new(FieldChanges {
             set: vec![("x-team".parse().unwrap(), "blue".parse().unwrap())],
             remove: vec!["cookie".parse().unwrap(), "forwarded".parse().unwrap()],
-        };
+        });
         let request = to("/api/x").header("x-team", "red").header("cookie", "a=b");
         let head = sent(request.body(()).unwrap(), &forward).unwrap();
         assert_eq!(head.uri, "/v1/x");

@@ -42,6 +42,8 @@ fn length_of(fields: &HeaderMap) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http::Response;
 
     use super::*;
@@ -95,10 +97,10 @@ mod tests {
     #[test]
     fn the_operators_fields_come_last() {
         let mut forward = Forward::to("api");
-        forward.response_fields = FieldChanges {
+        forward.response_fields = Arc::new(FieldChanges {
             set: vec![("server".parse().unwrap(), "mine".parse().unwrap())],
             remove: vec!["via".parse().unwrap()],
-        };
+        });
         let answer = Response::builder().header("server", "theirs");
         let fields = told(answer, &Method::GET, &forward);
         assert_eq!(fields["server"], "mine");

@@ -45,25 +45,43 @@ pub(crate) async fn resolve(
 pub(crate) fn is_meant(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => is_meant_v4(ip),
-        IpAddr::V6(ip) => is_meant_v6(ip),
+        IpAddr::V6(ip) => is_meant_v6(ip) && embedded(ip).is_none_or(is_meant_v4),
     }
 }
 
-/// Alibaba's metadata service.
-const ALIBABA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+/// The IPv4 address that is reached by one of IPv6: translated (RFC 6052), or compatible (RFC 4291 2.5.5.1).
+fn embedded(ip: Ipv6Addr) -> Option<Ipv4Addr> {
+    match ip.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0, 0, 0, 0, 0, 0, high, low] if high != 0 => {
+            Some(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+        }
+        _ => None,
+    }
+}
 
-/// Amazon's, over IPv6; over IPv4 all have one that is link-local.
-const AMAZON: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+/// Where clouds answer questions about the machine, beside the link-local addresses that all have: Alibaba,
+/// Azure's `WireServer`, Oracle as it was.
+const CLOUDS: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(192, 0, 0, 192),
+];
+
+/// The same over IPv6: Amazon, Google.
+const CLOUDS_V6: [Ipv6Addr; 2] = [
+    Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+    Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+];
 
 fn is_meant_v4(ip: Ipv4Addr) -> bool {
     let near = ip.is_link_local() || ip.is_multicast() || ip.is_broadcast();
     // "This network" (RFC 1122 3.2.1.3) reaches the machine itself on Linux.
-    !near && ip.octets()[0] != 0 && ip != ALIBABA
+    !near && ip.octets()[0] != 0 && !CLOUDS.contains(&ip)
 }
 
 fn is_meant_v6(ip: Ipv6Addr) -> bool {
     let near = ip.is_unicast_link_local() || ip.is_multicast() || ip.is_unspecified();
-    !near && ip != AMAZON
+    !near && !CLOUDS_V6.contains(&ip)
 }
 
 #[cfg(test)]
@@ -77,6 +95,11 @@ mod tests {
             "0.0.0.0",
             "0.1.2.3",
             "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+            "fd20:ce::254",
+            "64:ff9b::a9fe:a9fe",
+            "::169.254.169.254",
             "224.0.0.1",
             "255.255.255.255",
             "fe80::1",

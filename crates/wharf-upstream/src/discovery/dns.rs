@@ -171,13 +171,25 @@ impl Found {
                 .skip(format_args!("{name:?}:{port} is no endpoint"));
             return Ok(());
         };
+        let before = self.endpoints.len();
         for kind in [Kind::A, Kind::Aaaa] {
-            let answer = asker.ask(name, kind).await?;
+            if self.endpoints.len() > MOST {
+                // One too many says that there are more.
+                return Ok(());
+            }
+            let answer = match asker.ask(name, kind).await {
+                // Servers that know nothing of IPv6 may say so badly.
+                Err(error) if kind == Kind::Aaaa && self.endpoints.len() > before => {
+                    self.skips.skip(format_args!("{name}, AAAA: {error}"));
+                    continue;
+                }
+                answer => answer?,
+            };
             if answer.data.is_empty() {
                 continue;
             }
             self.ttl = self.ttl.min(answer.ttl);
-            for data in answer.data {
+            for data in answer.data.into_iter().take(MOST + 1) {
                 if let Data::Address(ip) = data {
                     self.endpoints.push(at(&place, ip, port, weight));
                 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use wharf_control::jittered;
 
 use super::{Findings, Source};
@@ -106,8 +106,11 @@ impl Source for Etcd {
         let mut in_vain = 0_u32;
         let of = u32::try_from(self.members.len().max(1)).unwrap_or(u32::MAX);
         for (nth, member) in (0..).zip(self.members.iter().cycle()) {
+            let begun = Instant::now();
             let Ended { why, listed } = session(&self, member, &findings).await;
-            in_vain = if listed { 0 } else { in_vain.saturating_add(1) };
+            // One that lists, and then ends every watch at once, is of no more use than one that is away.
+            let of_use = listed && begun.elapsed() >= OF_USE;
+            in_vain = if of_use { 0 } else { in_vain.saturating_add(1) };
             tracing::debug!(%member, error = %why, "etcd");
             // Where another member may go on at once, nothing has happened.
             if in_vain >= of || of == 1 {
@@ -117,6 +120,9 @@ impl Source for Etcd {
         }
     }
 }
+
+/// How long a member has to be followed to have been of use.
+const OF_USE: Duration = Duration::from_secs(1);
 
 /// How long to wait after so many rounds in vain.
 fn pause(rounds: u32, seed: u64) -> Duration {

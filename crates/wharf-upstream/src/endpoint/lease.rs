@@ -235,6 +235,10 @@ impl Endpoint {
             ticket,
         };
         self.settle();
+        if self.context.closing.is_cancelled() {
+            // Whoever closes has told those in line, and perhaps came too early for this one.
+            self.dismiss();
+        }
         match timeout_at(self.context.clock.instant(until), granted).await {
             Ok(Ok(granted)) => granted,
             // Nobody drops a waiter without a word.

@@ -48,6 +48,9 @@ impl Page<'_> {
         let name = "wharf_requests_shed";
         let mut family = self.encoder.encode_descriptor(name, help, None, kind)?;
         for (class, why, count) in report.refused {
+            if !on && count == 0 {
+                continue;
+            }
             let labels = [("class", class.as_str()), ("reason", why.as_str())];
             page::count(&mut family, &labels, count)?;
         }
@@ -55,6 +58,9 @@ impl Page<'_> {
         let name = "wharf_requests_shed_dry_run";
         let mut family = self.encoder.encode_descriptor(name, help, None, kind)?;
         for (class, count) in report.dry_run {
+            if !on && count == 0 {
+                continue;
+            }
             page::count(&mut family, &[("class", class.as_str())], count)?;
         }
         Ok(())

@@ -78,8 +78,7 @@ async fn follow(
             Err(why) => return why.into(),
         };
         match happenings(watch, &mut keys, findings).await {
-            Ok(Again::Compacted) => {}
-            Ok(Again::Crowded) => sleep(CROWDED).await,
+            Ok(Again::Compacted | Again::Crowded) => sleep(CROWDED).await,
             Err(why) => return why,
         }
     }
