@@ -123,14 +123,30 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// The thread or its runtime could not be made.
+    /// The thread could not be made.
     pub(crate) fn run(self, figures: impl Fn() -> String + Send + 'static) -> io::Result<()> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // One that only waits has no descriptors: most processes send nothing.
+        let waiting = Builder::new_current_thread().build()?;
         let exporter = Exporter::new(self.0, Box::new(figures));
+        let send = move || {
+            waiting.block_on(self.wanted());
+            drop(waiting);
+            match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(exporter.run()),
+                Err(error) => tracing::error!(%error, "nothing is sent to a collector"),
+            }
+        };
         std::thread::Builder::new()
             .name("otel".to_owned())
-            .spawn(move || runtime.block_on(exporter.run()))
+            .spawn(send)
             .map(drop)
+    }
+
+    /// Waits until there is a collector.
+    async fn wanted(self) {
+        while self.0.config.load().is_none() {
+            self.0.changed.notified().await;
+        }
     }
 
     /// Sends what is left, for a bounded time; nobody adds to it any more.
