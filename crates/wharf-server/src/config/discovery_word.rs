@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
+use std::str::FromStr;
 
 use wharf_pool::config::{BadValue, Setting, Value};
 use wharf_upstream::{EndpointAddress, Scheme};
@@ -33,25 +34,30 @@ pub(crate) struct Members(pub(crate) Vec<EndpointAddress>);
 /// More than any cluster has.
 const MEMBERS: usize = 32;
 
+/// A list of addresses: one at least, and not more than any cluster has.
+fn several<T: FromStr>(value: &Value) -> Option<Vec<T>> {
+    let Value::List(items) = value else {
+        return None;
+    };
+    let address = |item: &Value| item.as_text()?.parse().ok();
+    let all: Option<Vec<_>> = items.iter().map(address).collect();
+    all.filter(|all| (1..=MEMBERS).contains(&all.len()))
+}
+
+/// The same in the form of the file.
+fn listed<T: ToString>(all: &[T]) -> Value {
+    Value::List(all.iter().map(|it| Value::text(it.to_string())).collect())
+}
+
 impl Setting for Members {
     fn read(value: &Value) -> Result<Self, BadValue> {
-        let bad = || BadValue::new(value, "a list such as [\"http://127.0.0.1:2379\"]");
-        let Value::List(items) = value else {
-            return Err(bad());
-        };
-        let address = |item: &Value| item.as_text()?.parse::<EndpointAddress>().ok();
-        let all: Option<Vec<_>> = items.iter().map(address).collect();
-        let all = all.filter(|all| (1..=MEMBERS).contains(&all.len()));
-        all.map(Self).ok_or_else(bad)
+        several(value)
+            .map(Self)
+            .ok_or_else(|| BadValue::new(value, "a list such as [\"http://127.0.0.1:2379\"]"))
     }
 
     fn write(&self) -> Value {
-        Value::List(
-            self.0
-                .iter()
-                .map(|it| Value::text(it.to_string()))
-                .collect(),
-        )
+        listed(&self.0)
     }
 }
 
@@ -120,23 +126,13 @@ pub(crate) struct Servers(pub(crate) Vec<SocketAddr>);
 
 impl Setting for Servers {
     fn read(value: &Value) -> Result<Self, BadValue> {
-        let bad = || BadValue::new(value, "a list such as [\"10.0.0.2:53\"]");
-        let Value::List(items) = value else {
-            return Err(bad());
-        };
-        let address = |item: &Value| item.as_text()?.parse::<SocketAddr>().ok();
-        let all: Option<Vec<_>> = items.iter().map(address).collect();
-        let all = all.filter(|all| (1..=MEMBERS).contains(&all.len()));
-        all.map(Self).ok_or_else(bad)
+        several(value)
+            .map(Self)
+            .ok_or_else(|| BadValue::new(value, "a list such as [\"10.0.0.2:53\"]"))
     }
 
     fn write(&self) -> Value {
-        Value::List(
-            self.0
-                .iter()
-                .map(|it| Value::text(it.to_string()))
-                .collect(),
-        )
+        listed(&self.0)
     }
 }
 

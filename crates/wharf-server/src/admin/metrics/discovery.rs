@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::encoding::EncodeMetric;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 use wharf_upstream::{DiscoveryReport, DiscoveryState};
@@ -66,15 +66,6 @@ impl Page<'_> {
             })?;
         }
         Ok(())
-    }
-
-    fn family<'a>(
-        &'a mut self,
-        name: &'a str,
-        help: &'a str,
-        kind: MetricType,
-    ) -> Result<MetricEncoder<'a>, fmt::Error> {
-        self.encoder.encode_descriptor(name, help, None, kind)
     }
 }
 

@@ -86,6 +86,16 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// Begins a family of samples.
+    pub(super) fn family<'a>(
+        &'a mut self,
+        name: &'a str,
+        help: &'a str,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'a>, fmt::Error> {
+        self.encoder.encode_descriptor(name, help, None, kind)
+    }
+
     pub(super) fn counter(
         &mut self,
         name: &str,

@@ -38,7 +38,7 @@ impl Page<'_> {
         ];
         for (name, help, value) in gauges {
             let kind = MetricType::Gauge;
-            let encoder = self.encoder.encode_descriptor(name, help, None, kind)?;
+            let encoder = self.family(name, help, kind)?;
             if on {
                 ConstGauge::new(value).encode(encoder)?;
             }
@@ -46,7 +46,7 @@ impl Page<'_> {
         let kind = MetricType::Counter;
         let help = "Requests turned away, by how important they were and why";
         let name = "wharf_requests_shed";
-        let mut family = self.encoder.encode_descriptor(name, help, None, kind)?;
+        let mut family = self.family(name, help, kind)?;
         for (class, why, count) in report.refused {
             if !on && count == 0 {
                 continue;
@@ -56,7 +56,7 @@ impl Page<'_> {
         }
         let help = "Requests that a limit on a dry run would not have let in at once";
         let name = "wharf_requests_shed_dry_run";
-        let mut family = self.encoder.encode_descriptor(name, help, None, kind)?;
+        let mut family = self.family(name, help, kind)?;
         for (class, count) in report.dry_run {
             if !on && count == 0 {
                 continue;

@@ -49,7 +49,7 @@ impl Page<'_> {
 
     fn upstream_connections(&mut self, upstreams: &[UpstreamReading]) -> fmt::Result {
         let help = "Connections to endpoints, by what they do";
-        let mut family = self.upstream("wharf_upstream_connections", help, MetricType::Gauge)?;
+        let mut family = self.family("wharf_upstream_connections", help, MetricType::Gauge)?;
         each(upstreams, &mut |labels, it| {
             let of = [
                 ("active", it.active.saturating_sub(it.idle + it.sessions)),
@@ -63,7 +63,7 @@ impl Page<'_> {
             })
         })?;
         let help = "1 for the state that an endpoint is in";
-        let mut family = self.upstream("wharf_upstream_endpoint_state", help, MetricType::Gauge)?;
+        let mut family = self.family("wharf_upstream_endpoint_state", help, MetricType::Gauge)?;
         each(upstreams, &mut |labels, it| {
             EndpointState::ALL.into_iter().try_for_each(|state| {
                 let is = f64::from(u8::from(it.state == state));
@@ -74,7 +74,7 @@ impl Page<'_> {
 
     fn upstream_requests(&mut self, upstreams: &[UpstreamReading]) -> fmt::Result {
         let help = "Requests that endpoints were given, by class of the answer's status";
-        let mut family = self.upstream("wharf_upstream_requests", help, MetricType::Counter)?;
+        let mut family = self.family("wharf_upstream_requests", help, MetricType::Counter)?;
         each(upstreams, &mut |labels, it| {
             let mut outcomes = it.metrics.requests_by_outcome.iter();
             outcomes.try_for_each(|(outcome, n)| {
@@ -86,13 +86,13 @@ impl Page<'_> {
             })
         })?;
         let help = "Requests that were not answered, by reason";
-        let mut family = self.upstream("wharf_upstream_failures", help, MetricType::Counter)?;
+        let mut family = self.family("wharf_upstream_failures", help, MetricType::Counter)?;
         each(upstreams, &mut |labels, it| {
             let mut kinds = it.metrics.failures_by_kind.iter();
             kinds.try_for_each(|(kind, n)| count(&mut family, &with(labels, "reason", kind), *n))
         })?;
         let help = "Requests that were refused here and sent to nobody, by reason";
-        let mut family = self.upstream("wharf_upstream_refusals", help, MetricType::Counter)?;
+        let mut family = self.family("wharf_upstream_refusals", help, MetricType::Counter)?;
         upstreams.iter().try_for_each(|upstream| {
             let mut reasons = upstream.refusals.iter();
             reasons.try_for_each(|(reason, n)| {
@@ -105,7 +105,7 @@ impl Page<'_> {
     fn upstream_answers(&mut self, upstreams: &[UpstreamReading]) -> fmt::Result {
         let help = "From a request to the head of its answer; only sum and count are kept";
         let name = "wharf_upstream_response_seconds";
-        let mut family = self.upstream(name, help, MetricType::Histogram)?;
+        let mut family = self.family(name, help, MetricType::Histogram)?;
         each(upstreams, &mut |labels, it| {
             let (sum, answers) = (it.metrics.latency.as_secs_f64(), it.metrics.answers);
             let all = [(f64::INFINITY, answers)];
@@ -113,8 +113,7 @@ impl Page<'_> {
             family.encode_histogram::<NoLabelSet>(sum, answers, &all, None)
         })?;
         let help = "How long an endpoint takes to answer at present";
-        let mut family =
-            self.upstream("wharf_upstream_latency_seconds", help, MetricType::Gauge)?;
+        let mut family = self.family("wharf_upstream_latency_seconds", help, MetricType::Gauge)?;
         each(upstreams, &mut |labels, it| {
             gauge(&mut family, labels, it.latency.as_secs_f64())
         })
@@ -134,7 +133,7 @@ impl Page<'_> {
             ),
         ];
         for (name, help, value) in gauges {
-            let mut family = self.upstream(name, help, MetricType::Gauge)?;
+            let mut family = self.family(name, help, MetricType::Gauge)?;
             each(upstreams, &mut |labels, it| {
                 gauge(&mut family, labels, f64::from(value(it)))
             })?;
@@ -162,21 +161,12 @@ impl Page<'_> {
             ),
         ];
         for (name, help, value) in counters {
-            let mut family = self.upstream(name, help, MetricType::Counter)?;
+            let mut family = self.family(name, help, MetricType::Counter)?;
             each(upstreams, &mut |labels, it| {
                 count(&mut family, &labels, value(it))
             })?;
         }
         Ok(())
-    }
-
-    fn upstream<'a>(
-        &'a mut self,
-        name: &'a str,
-        help: &'a str,
-        kind: MetricType,
-    ) -> Result<MetricEncoder<'a>, fmt::Error> {
-        self.encoder.encode_descriptor(name, help, None, kind)
     }
 }
 
