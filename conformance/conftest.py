@@ -3,15 +3,20 @@
 import resource
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 pytest.register_assert_rewrite("harness", "h2spec")
 
-from harness import Authority, Server, binary, tls_client  # noqa: E402  (after its assertions can explain themselves)
+from harness import Authority, Server, Standstill, binary, tls_client  # noqa: E402  (after its assertions can explain themselves)
+
+
+STANDSTILL = pytest.StashKey()
 
 
 def pytest_configure(config):
     # Known without pytest-xdist too.
     config.addinivalue_line("markers", "xdist_group(name): tests for the same process")
+    config.stash[STANDSTILL] = Standstill()
     # Crowds of peers need descriptors on this side too.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -21,6 +26,34 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("heavy"):
             item.add_marker(pytest.mark.xdist_group("heavy"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    """A test that failed while the machine stood still has told nothing: it is run once more, and the
+    summary says so. Any other failure stands."""
+    standstill = item.config.stash[STANDSTILL]
+    standstill.begin()
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    if still := any(report.failed for report in reports) and standstill.seconds():
+        first = reports
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        why = next(str(report.longrepr) for report in first if report.failed)
+        reports[-1].sections.append(("run again", f"the machine stood still for {still:.1f} s: {why}"))
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+def pytest_terminal_summary(terminalreporter):
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, text in getattr(report, "sections", ()):
+                if name == "run again":
+                    terminalreporter.section(f"run again: {report.nodeid}")
+                    terminalreporter.line(text)
 
 
 @pytest.fixture(scope="session", autouse=True)

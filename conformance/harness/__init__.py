@@ -22,6 +22,7 @@ from .peer import Closed, Peer, Response, get, post
 from .prometheus import Prometheus
 from .probe import Probe, warm
 from .server import REPOSITORY, Server, StartFailed, binary, free_port
+from .standstill import Standstill
 from .tls import Authority, TlsPeer, serial_of, tls_client
 from .upstream import Asked, Nobody, Upstream, answer, gateway
 from .wait import eventually
@@ -56,6 +57,7 @@ __all__ = [
     "Sampler",
     "Server",
     "Setting",
+    "Standstill",
     "StartFailed",
     "TlsPeer",
     "Upstream",

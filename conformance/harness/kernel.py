@@ -33,6 +33,23 @@ def sockets_to(pid, port):
     return len(_connection_inodes(port, remote=True) & _socket_inodes(pid))
 
 
+def threads_of(pid):
+    """What each thread of the process does: its name, its state, and where in the kernel it waits."""
+    def told(task, file):
+        try:
+            return (task / file).read_text().strip()
+        except OSError:
+            return "?"
+
+    tasks = Path(f"/proc/{pid}/task").glob("*")
+    threads = [
+        " ".join((told(task, "comm"), told(task, "stat").rpartition(")")[2][:2].strip(),
+                  told(task, "wchan"), told(task, "syscall").partition(" ")[0]))
+        for task in tasks
+    ]
+    return f"threads: {', '.join(sorted(threads))}"
+
+
 def cpu_seconds(pid):
     """Processor time that the process has used, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

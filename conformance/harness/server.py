@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from .kernel import give_up_reading_all, sockets_of
+from .kernel import give_up_reading_all, sockets_of, threads_of
 from .metrics import Metrics
 from .wait import eventually
 
@@ -136,6 +136,9 @@ class Server:
             connection.request(method, path, body=body, headers=headers or {})
             response = connection.getresponse()
             return response.status, dict(response.getheaders()), response.read()
+        except TimeoutError as error:
+            error.add_note(f"{method} {path}: no answer within {within} s; {threads_of(self.pid)}")
+            raise
         finally:
             connection.close()
 
