@@ -147,10 +147,15 @@ impl ConcurrencyLimit {
         let verdict = self.judge(window, bound, now);
         self.apply(verdict, window, now);
         self.escape(now);
-        if self.probe.begin_if_due(random, now) {
+        if self.probe.begin_if_due(window.p50, random, now) {
             self.base.clear();
         }
         verdict
+    }
+
+    /// Ends a probe that has lasted long enough, where no window has closed since: whether it did, and the limit is another.
+    pub fn on_time(&mut self, random: &mut Random, now: Timestamp) -> bool {
+        self.probe.end_if_over(random, now)
     }
 
     fn judge(&self, window: &LimitWindow, bound: bool, now: Timestamp) -> Verdict {

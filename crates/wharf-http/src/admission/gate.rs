@@ -279,11 +279,12 @@ impl Gate {
         self.stripes.drain_into(recorder);
         let in_flight = self.in_flight.load(Ordering::Relaxed);
         recorder.in_flight(self.peak.swap(in_flight, Ordering::Relaxed));
-        let Some(window) = recorder.close(in_flight, now) else {
+        if let Some(window) = recorder.close(in_flight, now) {
+            *verdict = limit.on_window(&window, random, now);
+            *lag = window.lag;
+        } else if !limit.on_time(random, now) {
             return;
-        };
-        *verdict = limit.on_window(&window, random, now);
-        *lag = window.lag;
+        }
         self.put_in_force(&law);
         drop(law);
         self.hand_on();

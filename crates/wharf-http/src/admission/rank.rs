@@ -1,6 +1,7 @@
 //! [`Rank`]: how important a request is, and how it is counted.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
 
 use http::Request;
 use wharf_control::overload::Class;
@@ -73,10 +74,11 @@ impl Rank {
     /// The user, or who the connection is from.
     pub(super) fn user<B>(self, request: &Request<B>) -> u64 {
         self.user.unwrap_or_else(|| {
+            // With a key of this process: who may choose his address is not to choose his place in the line.
+            static KEY: OnceLock<RandomState> = OnceLock::new();
             let peer = request.extensions().get::<Connected>();
-            let mut hasher = DefaultHasher::new();
-            peer.map(|it| source_of(it.peer().ip())).hash(&mut hasher);
-            hasher.finish()
+            let source = peer.map(|it| source_of(it.peer().ip()));
+            KEY.get_or_init(RandomState::new).hash_one(source)
         })
     }
 }

@@ -114,6 +114,54 @@ fn every_ten_seconds_a_moment_with_half_the_limit_measures_anew() {
 }
 
 #[test]
+fn where_requests_take_a_second_a_probe_takes_one_too_and_is_as_much_rarer() {
+    let mut server = Server::new(ConcurrencySettings::default());
+    let mut probes = Vec::new();
+    for _ in 0..1_500 {
+        let slow = window(&server.limit, 1_000);
+        let probing = server.meet(slow) == Verdict::Probing;
+        if probing && !matches!(probes.last(), Some((_, end)) if server.now - *end <= 200 * MS) {
+            probes.push((server.now, server.now));
+        } else if probing && let Some((_, end)) = probes.last_mut() {
+            *end = server.now;
+        }
+    }
+    assert!(
+        (5..=8).contains(&probes.len()),
+        "{probes:?} in five minutes"
+    );
+    for (begin, end) in probes {
+        assert_eq!(end - begin, 800 * MS);
+    }
+}
+
+#[test]
+fn a_probe_ends_on_time_though_nothing_else_does() {
+    let mut server = Server::new(ConcurrencySettings::default());
+    while server.limit.epoch() == Timestamp::ZERO {
+        let steady = window(&server.limit, 10);
+        server.meet(steady);
+    }
+    let (begun, within) = (server.now, server.limit.limit());
+    assert!(
+        !server
+            .limit
+            .on_time(&mut server.random, begun.after(199 * MS))
+    );
+    assert!(
+        server
+            .limit
+            .on_time(&mut server.random, begun.after(200 * MS))
+    );
+    assert!(server.limit.limit() > within);
+    assert!(
+        !server
+            .limit
+            .on_time(&mut server.random, begun.after(300 * MS))
+    );
+}
+
+#[test]
 fn in_a_lull_nothing_is_probed() {
     let mut server = Server::new(ConcurrencySettings::default());
     for _ in 0..300 {
@@ -136,7 +184,8 @@ fn whoever_is_stranded_at_the_least_measures_anew_after_a_second() {
         windows += 1;
     }
     assert!(windows < 30, "{windows}");
-    for _ in 0..5 {
+    // The probe takes a second too.
+    for _ in 0..7 {
         let slow = window(&server.limit, 1_000);
         server.meet(slow);
     }
