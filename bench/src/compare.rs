@@ -5,7 +5,11 @@
 //! happens on the machine happens to all of them.
 
 pub(crate) mod chart;
+mod check;
+mod closed;
+mod echo;
 pub(crate) mod figures;
+mod handshake;
 mod load;
 pub(crate) mod machine;
 pub(crate) mod processor;
@@ -18,6 +22,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::descriptors::raise_descriptors;
 use crate::peers::{self, Allocator, Peer};
 use crate::site::Site;
 use figures::Figures;
@@ -31,9 +36,13 @@ pub(crate) struct Options {
     /// With whom; all, if left out.
     #[arg(long, value_delimiter = ',')]
     peers: Vec<String>,
-    /// Under which load: http1, http1-256, http1-1024, fresh, https, http2, http2-tls; all, if left out.
+    /// Under which load: http1, http1-256, http1-1024, fresh, https, http2, http2-tls, handshake, resumed, download,
+    /// upload, grpc, grpc-replies, echo, echo-16k, echo-64k; all, if left out.
     #[arg(long, value_delimiter = ',')]
     loads: Vec<String>,
+    /// By so many connections, one after the other, and not by as many as each load has.
+    #[arg(long, value_delimiter = ',')]
+    connections: Vec<u32>,
     /// How often each server is measured under each load; medians are shown.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -56,9 +65,12 @@ pub(crate) struct Options {
     /// The core of the load.
     #[arg(long, default_value_t = 1)]
     client_core: usize,
-    /// A folder for the report, `compare.md`, and its chart, `compare.svg`; without it, the report is printed.
+    /// A folder for the report and its chart; without it, the report is printed.
     #[arg(long)]
     write: Option<PathBuf>,
+    /// How the two files are called there, without `.md` and `.svg`.
+    #[arg(long, default_value = "compare")]
+    page: String,
 }
 
 /// What one server did under one load, in all rounds.
@@ -74,6 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         "the server and the load need a core each"
     );
     ensure!(options.rounds > 0 && options.seconds > 0, "nothing to do");
+    raise_descriptors()?;
     let site = Site::new(1)?;
     let mut peers = peers::all(options.allocator, options.wharf.clone());
     for name in &options.peers {
@@ -83,10 +96,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     peers.retain(|peer| {
         options.peers.is_empty() || options.peers.iter().any(|it| it == peer.name())
     });
-    let loads = chosen(&options.loads)?;
+    let loads = chosen(&options.loads, &options.connections)?;
     let mut report = Report::new(options);
     for load in loads {
-        let measured = measure(&peers, &site, load, options)?;
+        let measured = measure(&peers, &site, &load, options)?;
         let figures = measured.into_iter().map(|measured| {
             let peer = &*peers[measured.peer];
             Figures::of(peer.name(), &measured.rounds)
@@ -102,25 +115,32 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("{text}");
         return Ok(());
     };
-    let write = |name, text: &str| {
-        let path = folder.join(name);
+    let write = |kind, text: &str| {
+        let path = folder.join(format!("{}.{kind}", options.page));
         fs::write(&path, text).with_context(|| path.display().to_string())
     };
-    write("compare.md", &text)?;
-    write("compare.svg", &report.chart()?)
+    write("md", &text)?;
+    write("svg", &report.chart()?)
 }
 
-fn chosen(names: &[String]) -> Result<Vec<&'static Load>> {
-    if names.is_empty() {
-        return Ok(load::ALL.iter().collect());
+/// The loads of these names, each once for each number of connections.
+fn chosen(names: &[String], connections: &[u32]) -> Result<Vec<Load>> {
+    for name in names {
+        let known = load::ALL.iter().any(|load| load.name == name);
+        ensure!(known, "there is no load {name}");
     }
-    names
-        .iter()
-        .map(|name| {
-            let found = load::ALL.iter().find(|load| load.name == name);
-            found.with_context(|| format!("there is no load {name}"))
-        })
-        .collect()
+    let wanted = |load: &&Load| names.is_empty() || names.iter().any(|name| name == load.name);
+    let mut chosen = Vec::new();
+    for load in load::ALL.iter().filter(wanted) {
+        if connections.is_empty() {
+            chosen.push(load.clone());
+        }
+        chosen.extend(connections.iter().map(|&connections| Load {
+            connections,
+            ..load.clone()
+        }));
+    }
+    Ok(chosen)
 }
 
 /// All rounds of all servers under one load, in turns. Who is not installed is left out.
@@ -131,7 +151,7 @@ fn measure(
     options: &Options,
 ) -> Result<Vec<Measured>> {
     let mut measured: Vec<_> = (0..peers.len())
-        .filter(|&peer| peers[peer].speaks(load.protocol))
+        .filter(|&peer| peers[peer].speaks(load.protocol) && peers[peer].does(load.work))
         .map(|peer| Measured {
             peer,
             rounds: Vec::new(),

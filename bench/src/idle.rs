@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::thread::sleep;
 
 use anyhow::{Context as _, Result};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::client::{Client, Door};
+use crate::descriptors::raise_descriptors;
 use crate::memory::resident;
 use crate::peers::{self, Allocator, Peer, Running};
 use crate::protocol::Protocol;
@@ -178,7 +178,8 @@ fn measure(
     Ok([fresh, after[0], after[1], left])
 }
 
-fn open(door: &Door, count: usize) -> Result<Vec<Client>> {
+/// So many connections, open and greeted.
+pub(crate) fn open(door: &Door, count: usize) -> Result<Vec<Client>> {
     let mut clients = Vec::with_capacity(count);
     while clients.len() < count {
         let begun = clients.len();
@@ -192,7 +193,8 @@ fn open(door: &Door, count: usize) -> Result<Vec<Client>> {
     Ok(clients)
 }
 
-fn request(clients: &mut [Client], times: usize) -> Result<()> {
+/// Asks on each so often.
+pub(crate) fn request(clients: &mut [Client], times: usize) -> Result<()> {
     for _ in 0..times {
         for some in clients.chunks_mut(AT_ONCE) {
             for client in some.iter_mut() {
@@ -204,14 +206,4 @@ fn request(clients: &mut [Client], times: usize) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Both ends of every connection are on this machine, in one process each: the servers inherit it.
-fn raise_descriptors() -> Result<()> {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    Ok(setrlimit(Resource::Nofile, raised)?)
 }

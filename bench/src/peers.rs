@@ -1,16 +1,20 @@
 //! The servers that are compared: how each is started, and stopped. Each answers `GET /hello` with the
-//! same 13 bytes.
+//! same 13 bytes, or speaks gRPC or WebSocket only.
 
 mod actix;
 mod axum;
+mod caddy;
+mod echo;
 mod floor;
 mod haproxy;
 mod hyper;
 mod nginx;
 mod node;
 mod running;
+mod tonic;
 pub(crate) mod version;
 mod wharf;
+mod ws;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -24,6 +28,7 @@ pub(crate) use running::Running;
 
 use crate::protocol::Protocol;
 use crate::site::Site;
+use crate::work::Work;
 
 /// What every peer answers.
 pub(crate) const ANSWER: &[u8] = b"Hello, World!";
@@ -33,6 +38,16 @@ pub(crate) trait Peer {
     fn name(&self) -> &'static str;
 
     fn speaks(&self, protocol: Protocol) -> bool;
+
+    /// Whether it answers that, too.
+    fn does(&self, work: Work) -> bool {
+        matches!(work, Work::Hello | Work::Handshake { .. })
+    }
+
+    /// Whether it closes connections on which nothing happens, after the time that all are given.
+    fn ages(&self) -> bool {
+        false
+    }
 
     /// The program, by its path or as it is found in `PATH`.
     fn program(&self) -> OsString;
@@ -62,7 +77,7 @@ impl Allocator {
     }
 
     /// A peer of this workspace that was built with it.
-    fn built(self, name: &str) -> PathBuf {
+    pub(crate) fn built(self, name: &str) -> PathBuf {
         let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         here.join("target/peers").join(self.name()).join(name)
     }
@@ -77,7 +92,12 @@ pub(crate) fn all(allocator: Allocator, wharf: PathBuf) -> Vec<Box<dyn Peer>> {
         Box::new(actix::Actix(allocator)),
         Box::new(nginx::Nginx),
         Box::new(haproxy::HaProxy),
+        Box::new(caddy::Caddy),
         Box::new(node::Node),
+        Box::new(tonic::Tonic(allocator)),
+        Box::new(echo::Echo::tungstenite(allocator)),
+        Box::new(echo::Echo::fastwebsockets(allocator)),
+        Box::new(ws::Ws),
         Box::new(floor::Floor(allocator)),
     ]
 }

@@ -12,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 
 use crate::protocol::Protocol;
+use crate::work::{BYTES, UPLOAD, Work};
 
 /// The name that the certificate is for.
 pub(crate) const NAME: &str = "localhost";
@@ -22,6 +23,8 @@ pub(crate) struct Site {
     trusted: Arc<RootCertStore>,
     /// Threads that serve.
     pub(crate) workers: usize,
+    /// Seconds after which an idle connection is closed, where a server can be told.
+    pub(crate) idle: u64,
 }
 
 impl Site {
@@ -31,6 +34,11 @@ impl Site {
         let (certificate, key) = (cert.pem(), signing_key.serialize_pem());
         fs::write(folder.path().join("server.crt"), &certificate)?;
         fs::write(folder.path().join("server.key"), &key)?;
+        for work in [Work::Call, Work::Replies] {
+            fs::write(folder.path().join(work.file()), work.body())?;
+        }
+        fs::write(folder.path().join(UPLOAD.0), UPLOAD.1)?;
+        fs::write(folder.path().join(BYTES), Work::Download.answer())?;
         // HAProxy wants both in one file.
         fs::write(folder.path().join("both.pem"), certificate + &key)?;
         let mut trusted = RootCertStore::empty();
@@ -39,6 +47,7 @@ impl Site {
             folder,
             trusted: Arc::new(trusted),
             workers,
+            idle: 3_600,
         })
     }
 

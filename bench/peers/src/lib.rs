@@ -8,11 +8,15 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+mod apart;
 mod arguments;
+mod pieces;
 mod socket;
 mod tls;
 
+pub use apart::Apart;
 pub use arguments::Arguments;
+pub use pieces::Pieces;
 pub use socket::{BACKLOG, listen};
 pub use tls::acceptor;
 

@@ -55,7 +55,7 @@ impl fmt::Display for Machine {
             f,
             "* {day}; {processor}, {cores} cores; Linux {kernel}, {system}; all on loopback"
         )?;
-        for tool in Tool::ALL {
+        for tool in Tool::OTHERS {
             let version = version::told(tool.name(), "--version");
             writeln!(
                 f,

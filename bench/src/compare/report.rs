@@ -15,11 +15,8 @@ use super::tool::Tool;
 /// What came out, as a page in Markdown, and as a chart.
 pub(super) struct Report<'a> {
     options: &'a Options,
-    parts: Vec<(&'static Load, Vec<Figures>)>,
+    parts: Vec<(Load, Vec<Figures>)>,
 }
-
-/// By whom the others are measured.
-const MEASURE: &str = "hyper";
 
 /// Who does less than this of what its core could has not been loaded enough: what it serves is what the
 /// load asks for.
@@ -31,18 +28,20 @@ impl<'a> Report<'a> {
         Self { options, parts }
     }
 
-    pub(super) fn add(&mut self, load: &'static Load, figures: Vec<Figures>) {
+    pub(super) fn add(&mut self, load: Load, figures: Vec<Figures>) {
         self.parts.push((load, figures));
     }
 
     /// The chart: what a request costs.
     pub(super) fn chart(&self) -> Result<String> {
+        let titles: Vec<_> = self.parts.iter().map(|(load, _)| load.title()).collect();
         let groups: Vec<_> = self
             .parts
             .iter()
-            .map(|(load, figures)| {
+            .zip(&titles)
+            .map(|((_, figures), title)| {
                 let bars = figures.iter().map(|it| (it.name, it.cost)).collect();
-                (load.title, bars)
+                (title.as_str(), bars)
             })
             .collect();
         Ok(chart::draw(&groups)?)
@@ -52,7 +51,8 @@ impl<'a> Report<'a> {
     pub(super) fn markdown(&self, present: &[(&str, Option<String>)]) -> Result<String> {
         let mut page = self.head();
         for (load, figures) in &self.parts {
-            write!(page, "\n## {}\n\n{}", load.title, table(figures)?)?;
+            let table = table(figures, load.work.measure())?;
+            write!(page, "\n## {}\n\n{table}", load.title())?;
         }
         writeln!(page, "\n## How far to trust it\n\n{}", self.noise()?)?;
         writeln!(page, "\n## With what\n")?;
@@ -67,23 +67,28 @@ impl<'a> Report<'a> {
 
     fn head(&self) -> String {
         let Options {
-            rounds, seconds, ..
+            rounds,
+            seconds,
+            page,
+            ..
         } = self.options;
         format!(
             "# A request beside other servers\n\n\
              Written by `bench compare`; how it is done: [bench/README.md](../../bench/README.md).\n\n\
-             Each server has one core and one thread, the load another core. All answer `GET /hello` with the same 13 bytes, \
-             which is checked before and after each round. {rounds} rounds of {seconds} s, each after 1 s of warming up; in \
+             Each server has one core and one thread, the load another core. What a *request* is, the load says: `GET /hello` with \
+             13 bytes, a call or a message of gRPC, a message of WebSocket there and back, a connection with one request. All give the \
+             same answer, which is checked before and after each round (by `bench` each time). {rounds} rounds of {seconds} s, each after 1 s of warming up; in \
              each, all servers take turns. Numbers are medians of the rounds.\n\n\
              * *CPU* is the server's processor time for each request, user and kernel, all threads, in microseconds; *least* \
              that of the best round, and *spread* how far the rounds are apart, as a part of the median.\n\
              * *Core* is how much of its core the server used. Below {loaded:.0} % the load was the limit, or others had the \
              core: then the requests a second say little.\n\
-             * p50 and p99 are what wrk says of its answers, with every connection asking again at once.\n\
+             * p50 and p99 are what wrk, or `bench` where it makes the load, says of its answers, with every connection asking \
+             again at once.\n\
              * `floor` understands nothing and answers canned bytes: what the kernel, tokio and TLS cost. nginx and HAProxy answer \
              from their configuration, Node.js with its own servers, wharf with its demo and every limit that it has by default; \
              none writes an access log. hyper and axum have wharf's socket options, hyper its windows and TLS as well.\n\n\
-             ![Processor time of a request](compare.svg)\n",
+             ![Processor time of a request]({page}.svg)\n",
             loaded = LOADED * 100.0
         )
     }
@@ -92,7 +97,7 @@ impl<'a> Report<'a> {
         let all = || {
             self.parts
                 .iter()
-                .flat_map(|(load, figures)| figures.iter().map(move |figure| (*load, figure)))
+                .flat_map(|(load, figures)| figures.iter().map(move |figure| (load, figure)))
         };
         let foreign = all().map(|(_, it)| it.foreign).fold(0.0, f64::max);
         let (noisy, failed) = (
@@ -114,7 +119,13 @@ impl<'a> Report<'a> {
         } else {
             text.push_str(" Requests that failed:");
             for (load, it) in all().filter(|(_, it)| it.failed > 0) {
-                write!(text, " {} of {} under {};", it.failed, it.name, load.name)?;
+                write!(
+                    text,
+                    " {} of {} under {};",
+                    it.failed,
+                    it.name,
+                    load.title()
+                )?;
             }
         }
         Ok(text)
@@ -124,6 +135,9 @@ impl<'a> Report<'a> {
         let mut text = "```text\n".to_owned();
         for (load, _) in &self.parts {
             let tool = Tool::of(load);
+            if tool == Tool::Own {
+                continue;
+            }
             let arguments: Vec<_> = tool
                 .arguments(load, self.options.seconds, "127.0.0.1:PORT")
                 .into_iter()
@@ -141,10 +155,10 @@ impl<'a> Report<'a> {
     }
 }
 
-fn table(figures: &[Figures]) -> Result<String> {
-    let measure = figures.iter().find(|it| it.name == MEASURE);
+fn table(figures: &[Figures], measured_by: &str) -> Result<String> {
+    let measure = figures.iter().find(|it| it.name == measured_by);
     let mut text = format!(
-        "| | CPU, µs | least | of {MEASURE} | spread | requests/s | core | p50, ms | p99, ms |\n\
+        "| | CPU, µs | least | of {measured_by} | spread | requests/s | core | p50, ms | p99, ms |\n\
          |---|---:|---:|---:|---:|---:|---:|---:|---:|\n"
     );
     for it in figures {

@@ -2,16 +2,19 @@
 
 use std::fmt;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::Options;
+use super::check::check;
 use super::load::Load;
 use super::processor::{busy, on, spent};
 use super::tool::{Said, Tool};
-use crate::client::Door;
+use super::{echo, handshake};
 use crate::peers::{Peer, Running};
 use crate::site::Site;
+use crate::work::Work;
 
 /// Seconds of load before the server is measured: whatever is made once is made by then, and code that is
 /// compiled as it runs has been.
@@ -48,36 +51,36 @@ pub(super) fn run(
     let Some(server) = started else {
         return Ok(None);
     };
-    let door = Door {
-        address: server.address,
-        protocol: load.protocol,
-        tls: site.client(load.protocol)?,
-    };
-    check(&door).context("before")?;
-    make(load, WARM_UP, &server, options)?;
-    let mut round = measure(load, &server, options)?;
+    check(load, site, &server).context("before")?;
+    make(load, WARM_UP, site, &server, options)?;
+    let mut round = measure(load, site, &server, options)?;
     for _ in 0..options.again {
         if round.foreign <= QUIET {
             break;
         }
-        let other = measure(load, &server, options)?;
+        let other = measure(load, site, &server, options)?;
         if other.foreign < round.foreign {
             round = other;
         }
     }
-    check(&door).context("after")?;
+    check(load, site, &server).context("after")?;
     Ok(Some(round))
 }
 
-fn measure(load: &Load, server: &Running, options: &Options) -> Result<Round> {
+fn measure(load: &Load, site: &Site, server: &Running, options: &Options) -> Result<Round> {
     let core = options.server_core;
     let before = (spent(server.pid())?, busy(core)?);
-    let said = make(load, options.seconds, server, options)?;
+    let said = make(load, options.seconds, site, server, options)?;
     let used = spent(server.pid())? - before.0;
     let all = busy(core)? - before.1;
     ensure!(said.requests > 0, "nothing was answered");
+    let wanted = said.requests * load.work.answer().len() as u64;
+    ensure!(
+        said.bytes.is_none_or(|bytes| bytes >= wanted),
+        "shorter answers than those that all give"
+    );
     #[expect(clippy::cast_precision_loss, reason = "a count of seconds' requests")]
-    let requests = said.requests as f64;
+    let requests = (said.requests * load.work.units()) as f64;
     Ok(Round {
         cost: used * 1e6 / requests,
         rate: requests / said.seconds,
@@ -89,24 +92,29 @@ fn measure(load: &Load, server: &Running, options: &Options) -> Result<Round> {
     })
 }
 
-/// The answer is the one that all give.
-fn check(door: &Door) -> Result<()> {
-    let mut client = door.connect(0)?;
-    client.greet()?;
-    client.ask()?;
-    client.hear()
-}
-
-fn make(load: &Load, seconds: u32, server: &Running, options: &Options) -> Result<Said> {
-    let tool = Tool::of(load);
-    let mut command = tool.command(load, seconds, server.address);
-    command.stdin(Stdio::null()).stderr(Stdio::null());
-    let output = on(options.client_core, || {
-        command
-            .output()
-            .with_context(|| format!("{} is needed", tool.name()))
-    })?;
-    tool.read(&String::from_utf8_lossy(&output.stdout))
+fn make(
+    load: &Load,
+    seconds: u32,
+    site: &Site,
+    server: &Running,
+    options: &Options,
+) -> Result<Said> {
+    let (at, clients) = (server.address, load.connections);
+    let lasting = Duration::from_secs(seconds.into());
+    on(options.client_core, || match load.work {
+        Work::Echo(length) => echo::make(length, clients, lasting, at),
+        Work::Handshake { resumed } => handshake::make(site, resumed, clients, lasting, at),
+        _ => {
+            let tool = Tool::of(load);
+            let mut command = tool.command(load, seconds, at);
+            command.stdin(Stdio::null()).stderr(Stdio::null());
+            // What it sends is in files there.
+            command.current_dir(site.folder());
+            let output = command.output();
+            let output = output.with_context(|| format!("{} is needed", tool.name()))?;
+            tool.read(&String::from_utf8_lossy(&output.stdout))
+        }
+    })
 }
 
 impl fmt::Display for Round {

@@ -1,4 +1,5 @@
-//! [`Tool`]: who makes the load, and what it says: `wrk` for HTTP/1, `h2load` for HTTP/2.
+//! [`Tool`]: who makes the load, and what it says: `wrk` for HTTP/1, `h2load` for HTTP/2, and this program for what
+//! neither does.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -6,12 +7,15 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::load::Load;
+use crate::work::{UPLOAD, Work};
 
 /// Who makes the load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Tool {
     Wrk,
     H2load,
+    /// This program.
+    Own,
 }
 
 /// What it says of a run.
@@ -24,17 +28,20 @@ pub(crate) struct Said {
     pub(crate) seconds: f64,
     /// What so many of a hundred answers did not take longer than, in microseconds: of 50, and of 99.
     pub(crate) latency: Option<[f64; 2]>,
+    /// Bytes of all bodies that came, if it counts them.
+    pub(crate) bytes: Option<u64>,
 }
 
 impl Tool {
-    pub(super) const ALL: [Self; 2] = [Self::Wrk, Self::H2load];
+    /// Those that have to be installed.
+    pub(super) const OTHERS: [Self; 2] = [Self::Wrk, Self::H2load];
 
     /// Who makes this load.
     pub(super) fn of(load: &Load) -> Self {
-        if load.protocol.is_http2() {
-            Self::H2load
-        } else {
-            Self::Wrk
+        match load.work {
+            Work::Echo(_) | Work::Handshake { .. } => Self::Own,
+            _ if load.protocol.is_http2() => Self::H2load,
+            _ => Self::Wrk,
         }
     }
 
@@ -42,6 +49,7 @@ impl Tool {
         match self {
             Self::Wrk => "wrk",
             Self::H2load => "h2load",
+            Self::Own => "bench",
         }
     }
 
@@ -56,6 +64,7 @@ impl Tool {
         let mut arguments = match self {
             Self::Wrk => format!("-t1 -c{connections} -d{seconds}s --latency"),
             Self::H2load => format!("-t1 -c{connections} -m{} -D{seconds}", load.streams),
+            Self::Own => format!("--loads {} --seconds {seconds}", load.name),
         }
         .split(' ')
         .map(str::to_owned)
@@ -63,7 +72,20 @@ impl Tool {
         if load.fresh {
             arguments.extend(["-H".to_owned(), "Connection: close".to_owned()]);
         }
-        arguments.push(format!("{scheme}://{at}/hello"));
+        if load.work == Work::Upload {
+            arguments.extend(["-s", UPLOAD.0].map(str::to_owned));
+        }
+        if load.work.is_grpc() {
+            let calls = [
+                "-d",
+                load.work.file(),
+                "-H",
+                "content-type: application/grpc",
+            ];
+            arguments.extend(calls.map(str::to_owned));
+            arguments.extend(["-H", "te: trailers"].map(str::to_owned));
+        }
+        arguments.push(format!("{scheme}://{at}{}", load.work.target()));
         arguments
     }
 
@@ -79,6 +101,7 @@ impl Tool {
         let said = match self {
             Self::Wrk => wrk(text),
             Self::H2load => h2load(text),
+            Self::Own => None,
         };
         said.with_context(|| format!("{} says {text}", self.name()))
     }
@@ -107,6 +130,7 @@ fn wrk(text: &str) -> Option<Said> {
         failed: wrong + lost,
         seconds: micros(rest.split(',').next()?)? / 1e6,
         latency: Some([percentile("50%")?, percentile("99%")?]),
+        bytes: None,
     })
 }
 
@@ -117,6 +141,9 @@ fn h2load(text: &str) -> Option<Said> {
     let requests = text
         .lines()
         .find_map(|line| line.strip_prefix("requests: "))?;
+    let traffic = text
+        .lines()
+        .find_map(|line| line.strip_prefix("traffic: "))?;
     let count = |what| {
         let found = requests
             .split(", ")
@@ -128,6 +155,7 @@ fn h2load(text: &str) -> Option<Said> {
         failed: count("failed")? + count("errored")? + count("timeout")?,
         seconds: micros(finished.split(',').next()?)? / 1e6,
         latency: None,
+        bytes: traffic.rsplit_once('(')?.1.split(')').next()?.parse().ok(),
     })
 }
 
@@ -170,15 +198,17 @@ mod tests {
     #[test]
     fn what_h2load_says_is_read() {
         let text = "finished in 1.00s, 134900.00 req/s, 4.89MB/s\nrequests: 134900 total, 135412 started, 134900 done, \
-                    134890 succeeded, 10 failed, 2 errored, 1 timeout\nstatus codes: 134890 2xx, 0 3xx, 10 4xx, 0 5xx\n";
+                    134890 succeeded, 10 failed, 2 errored, 1 timeout\nstatus codes: 134890 2xx, 0 3xx, 10 4xx, 0 5xx\n\
+                    traffic: 4.89MB (5127416) total, 1.29MB (1349000) headers (space savings 93.51%), 1.67MB (1753570) data\n";
         let said = Tool::H2load.read(text).unwrap();
         assert_eq!((said.requests, said.failed), (134_890, 13));
         assert!((said.seconds - 1.0).abs() < 1e-9, "{said:?}");
+        assert_eq!(said.bytes, Some(1_753_570));
     }
 
     #[test]
     fn what_is_not_a_result_is_none() {
-        for tool in Tool::ALL {
+        for tool in Tool::OTHERS {
             assert!(tool.read("unable to connect").is_err());
         }
     }

@@ -10,6 +10,7 @@ use super::version::locked;
 use super::{Allocator, Peer};
 use crate::protocol::Protocol;
 use crate::site::Site;
+use crate::work::Work;
 
 pub(super) struct Actix(pub(super) Allocator);
 
@@ -20,6 +21,10 @@ impl Peer for Actix {
 
     fn speaks(&self, protocol: Protocol) -> bool {
         protocol == Protocol::Http1
+    }
+
+    fn does(&self, work: Work) -> bool {
+        !work.is_grpc() && !matches!(work, Work::Echo(_))
     }
 
     fn program(&self) -> OsString {

@@ -10,6 +10,7 @@ use super::version::locked;
 use super::{Allocator, Peer};
 use crate::protocol::Protocol;
 use crate::site::Site;
+use crate::work::Work;
 
 pub(super) struct Axum(pub(super) Allocator);
 
@@ -20,6 +21,10 @@ impl Peer for Axum {
 
     fn speaks(&self, protocol: Protocol) -> bool {
         !protocol.is_secured()
+    }
+
+    fn does(&self, work: Work) -> bool {
+        !work.is_grpc() && !matches!(work, Work::Echo(_))
     }
 
     fn program(&self) -> OsString {

@@ -22,6 +22,10 @@ impl Peer for HaProxy {
         true
     }
 
+    fn ages(&self) -> bool {
+        true
+    }
+
     fn program(&self) -> OsString {
         "haproxy".into()
     }
@@ -41,7 +45,8 @@ impl Peer for HaProxy {
         let text = format!(
             r#"
 global
-    maxconn 9500
+    no strict-limits
+    maxconn 19000
     nbthread 1
 defaults
     mode http
@@ -49,11 +54,12 @@ defaults
     timeout server 1h
     timeout connect 5s
     timeout http-request 1h
-    timeout http-keep-alive 1h
+    timeout http-keep-alive {idle}s
 frontend web
     bind {at} backlog 4096 {bind}
     http-request return status 200 content-type text/plain string "Hello, World!"
-"#
+"#,
+            idle = site.idle
         );
         let path = site.write("haproxy.cfg", &text)?;
         let mut command = Command::new("haproxy");

@@ -10,6 +10,7 @@ use super::version::locked;
 use super::{Allocator, Peer};
 use crate::protocol::Protocol;
 use crate::site::Site;
+use crate::work::Work;
 
 pub(super) struct Hyper(pub(super) Allocator);
 
@@ -19,6 +20,14 @@ impl Peer for Hyper {
     }
 
     fn speaks(&self, _: Protocol) -> bool {
+        true
+    }
+
+    fn does(&self, work: Work) -> bool {
+        !work.is_grpc() && !matches!(work, Work::Echo(_))
+    }
+
+    fn ages(&self) -> bool {
         true
     }
 
@@ -36,6 +45,9 @@ impl Peer for Hyper {
         command.arg("--workers").arg(site.workers.to_string());
         if protocol.is_http2() {
             command.arg("--http2");
+        } else if site.idle < 3_600 {
+            // It has no timer unless it has to have one.
+            command.arg("--idle").arg(format!("{}s", site.idle));
         }
         if protocol.is_secured() {
             command.arg("--certificate").arg(site.certificate());

@@ -10,6 +10,7 @@ use super::Peer;
 use super::version::told;
 use crate::protocol::Protocol;
 use crate::site::Site;
+use crate::work::{BYTES, Work};
 
 pub(super) struct Nginx;
 
@@ -19,6 +20,14 @@ impl Peer for Nginx {
     }
 
     fn speaks(&self, _: Protocol) -> bool {
+        true
+    }
+
+    fn does(&self, work: Work) -> bool {
+        !work.is_grpc() && !matches!(work, Work::Echo(_) | Work::Upload)
+    }
+
+    fn ages(&self) -> bool {
         true
     }
 
@@ -43,7 +52,7 @@ worker_rlimit_nofile 20000;
 events {{ worker_connections 19500; }}
 http {{
     access_log off;
-    keepalive_timeout 3600s;
+    keepalive_timeout {idle}s;
     keepalive_requests 1000000;
     client_header_timeout 3600s;
     server {{
@@ -51,9 +60,12 @@ http {{
         ssl_certificate server.crt;
         ssl_certificate_key server.key;
         location = /hello {{ default_type text/plain; return 200 "Hello, World!"; }}
+        location = /bytes {{ sendfile on; alias {bytes}; }}
     }}
 }}
-"#
+"#,
+            bytes = site.folder().join(BYTES).display(),
+            idle = site.idle
         );
         let path = site.write("nginx.conf", &text)?;
         let mut command = Command::new("nginx");

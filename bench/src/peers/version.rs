@@ -23,7 +23,7 @@ pub(crate) fn line(program: &str, arguments: &[&str]) -> Option<String> {
 }
 
 /// The version of a crate that the peers in Rust are built with.
-pub(super) fn locked(name: &str) -> Option<String> {
+pub(crate) fn locked(name: &str) -> Option<String> {
     let head = format!("name = \"{name}\"");
     let lock = include_str!("../../Cargo.lock");
     let mut lines = lock.lines().skip_while(|line| *line != head).skip(1);

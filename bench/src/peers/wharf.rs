@@ -11,6 +11,7 @@ use super::Peer;
 use super::version::told;
 use crate::protocol::Protocol;
 use crate::site::Site;
+use crate::work::Work;
 
 pub(super) struct Wharf(pub(super) PathBuf);
 
@@ -20,6 +21,14 @@ impl Peer for Wharf {
     }
 
     fn speaks(&self, _: Protocol) -> bool {
+        true
+    }
+
+    fn does(&self, _: Work) -> bool {
+        true
+    }
+
+    fn ages(&self) -> bool {
         true
     }
 
@@ -52,20 +61,21 @@ address = "off"
 max_tls_handshakes = 1024
 [pools.{http}]
 connection_timeout = "1h"
-keep_alive_timeout = "1h"
+keep_alive_timeout = "{idle}s"
 [pools.http2]
 connection_timeout = "1h"
 keep_alive_timeout = "1h"
 [[listener]]
 name = "web"
 address = "{at}"
-protocols = ["{http}", "http2", "grpc"]
+protocols = ["{http}", "http2", "grpc", "websocket"]
 {tls}
 [[route]]
 path = "/"
 app = "demo"
 "#,
             workers = site.workers,
+            idle = site.idle,
         );
         let mut command = Command::new(&self.0);
         command.arg("serve").arg("--config");

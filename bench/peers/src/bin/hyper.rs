@@ -1,27 +1,65 @@
-//! hyper by itself: a task for each connection, no timer, no limit.
+//! hyper by itself: a task for each connection, no limit, and no timer unless it is told.
 
-use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use clap::Parser;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use wharf_bench_peers::{ANSWER, Arguments, acceptor, listen};
+use wharf_bench_peers::{ANSWER, Apart, Arguments, Pieces, acceptor, listen};
 
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    arguments.runtime()?.block_on(serve(&arguments))
+type AnswerBody = Either<Full<Bytes>, Pieces>;
+
+/// What it is told.
+#[derive(Debug, Parser)]
+struct Options {
+    #[command(flatten)]
+    common: Arguments,
+    /// Close a connection of HTTP/1 that has asked for nothing for so long.
+    #[arg(long)]
+    idle: Option<humantime::Duration>,
+    /// A runtime for each worker, and no TLS: each connection stays with the worker that had fewest.
+    #[arg(long, conflicts_with = "certificate")]
+    apart: bool,
 }
 
-async fn serve(arguments: &Arguments) -> Result<()> {
-    let is_http2 = arguments.http2;
+fn main() -> Result<()> {
+    let options = Options::parse();
+    if options.apart {
+        return apart(&options);
+    }
+    options.common.runtime()?.block_on(serve(&options))
+}
+
+fn apart(options: &Options) -> Result<()> {
+    let Options { common, idle, .. } = options;
+    let (is_http2, idle) = (common.http2, idle.map(Into::into));
+    let workers = Apart::start(common.workers, move |stream| async move {
+        if is_http2 {
+            http2(stream).await
+        } else {
+            http1(stream, idle).await
+        }
+    })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let listener = listen(common.address)?;
+        Ok(workers.accept(&listener).await?)
+    })
+}
+
+async fn serve(options: &Options) -> Result<()> {
+    let arguments = &options.common;
+    let (is_http2, idle) = (arguments.http2, options.idle.map(Into::into));
     let listener = listen(arguments.address)?;
     let Some(certificate) = &arguments.certificate else {
         loop {
@@ -30,7 +68,7 @@ async fn serve(arguments: &Arguments) -> Result<()> {
             if is_http2 {
                 tokio::spawn(http2(stream));
             } else {
-                tokio::spawn(http1(stream));
+                tokio::spawn(http1(stream, idle));
             }
         }
     };
@@ -42,7 +80,7 @@ async fn serve(arguments: &Arguments) -> Result<()> {
         if is_http2 {
             tokio::spawn(async move { http2(shaking.await?).await });
         } else {
-            tokio::spawn(async move { http1(shaking.await?).await });
+            tokio::spawn(async move { http1(shaking.await?, idle).await });
         }
     }
 }
@@ -53,12 +91,16 @@ async fn accept(listener: &TcpListener) -> std::io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn http1<T>(stream: T) -> Result<()>
+async fn http1<T>(stream: T, idle: Option<Duration>) -> Result<()>
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    http1::Builder::new()
-        .header_read_timeout(None)
+    let mut builder = http1::Builder::new();
+    if idle.is_some() {
+        builder.timer(TokioTimer::new());
+    }
+    builder
+        .header_read_timeout(idle)
         .serve_connection(TokioIo::new(stream), service_fn(answer))
         .await?;
     Ok(())
@@ -86,10 +128,38 @@ fn http2_builder() -> http2::Builder<TokioExecutor> {
     builder
 }
 
-async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let mut response = Response::new(Full::new(Bytes::from_static(ANSWER)));
-    if request.uri().path() != "/hello" {
-        *response.status_mut() = hyper::StatusCode::NOT_FOUND;
+async fn answer(request: Request<Incoming>) -> Result<Response<AnswerBody>, hyper::Error> {
+    Ok(match request.uri().path() {
+        "/hello" => Response::new(Either::Left(Full::new(Bytes::from_static(ANSWER)))),
+        "/work" => {
+            work();
+            Response::new(Either::Left(Full::new(Bytes::from_static(ANSWER))))
+        }
+        "/bytes" => Response::new(Either::Right(Pieces::asked(request.uri().query()))),
+        "/count" => {
+            let came = count(request.into_body()).await?;
+            Response::new(Either::Left(Full::new(format!("{came}\n").into())))
+        }
+        _ => {
+            let mut answer = Response::new(Either::Left(Full::default()));
+            *answer.status_mut() = hyper::StatusCode::NOT_FOUND;
+            answer
+        }
+    })
+}
+
+async fn count(mut body: Incoming) -> Result<usize, hyper::Error> {
+    let mut came = 0;
+    while let Some(frame) = body.frame().await {
+        came += frame?.data_ref().map_or(0, Bytes::len);
     }
-    Ok(response)
+    Ok(came)
+}
+
+/// Keeps the processor busy for a while, as a handler that computes does.
+fn work() {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_micros(100) {
+        std::hint::spin_loop();
+    }
 }
