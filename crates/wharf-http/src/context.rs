@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_util::task::TaskTracker;
 use wharf_pool::{Cidr, Clock, CloseReason, Command, Pool, RejectReason};
 
+use crate::codecs::Codecs;
 use crate::connection::HttpConnection;
 use crate::drain::DrainPlan;
 use crate::grpc::Calls;
@@ -42,6 +43,8 @@ pub(crate) struct Context {
     pub(crate) sessions: TaskTracker,
     /// What the connections go by.
     pub(crate) in_force: InForce,
+    /// The codecs of those that speak HTTP/1.
+    pub(crate) codecs: Codecs,
 }
 
 impl Context {
@@ -67,6 +70,7 @@ impl Context {
             user_timeout: None,
             sessions: TaskTracker::new(),
             in_force: InForce::default(),
+            codecs: Codecs::default(),
         }
     }
 

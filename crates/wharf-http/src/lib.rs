@@ -11,6 +11,7 @@ pub mod admission;
 mod app;
 mod body;
 mod change;
+mod codecs;
 mod connection;
 mod context;
 mod descriptors;

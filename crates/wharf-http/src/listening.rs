@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use wharf_pool::{Listener, ListenerName, PoolName};
 
 use crate::change::Start;
+use crate::codecs::Codecs;
 use crate::connection::HttpConnection;
 use crate::context::Context;
 use crate::in_force::InForce;
@@ -89,6 +90,7 @@ impl Listening {
                 user_timeout: opening.tcp.user_timeout,
                 sessions: server.drain.connections.clone(),
                 in_force: InForce::default(),
+                codecs: Codecs::default(),
             }),
             lobby: lobby.clone(),
             connections: server.drain.connections.clone(),

@@ -92,6 +92,7 @@ where
         let io = TokioIo::new(Lent::new(wire.clone()));
         // The settings that are in force now: what has changed reaches connections that were idle.
         let settings = Arc::clone(&wire.lock().settings);
+        let counted = link.shared.codecs.made();
         let codec = builder(&settings)
             .serve_connection(io, service)
             .with_upgrades();
@@ -109,6 +110,7 @@ where
             return end;
         }
         drop(codec);
+        drop(counted);
         wire.lock().parked();
     }
 }
@@ -196,9 +198,11 @@ where
             None => Standing::Busy,
         };
         let rest = idle.filter(|_| self.parks && wire.is_parkable());
+        let crowded = rest.is_some() && self.link.shared.codecs.are_many();
         let rest = Deadline::new(Wait::Rest, rest, Some(REST));
+        let broken = violation.map(|violation| Judgement::End(on_violation(violation, &wire)));
         Facts {
-            demand: violation.map(|violation| Judgement::End(on_violation(violation, &wire))),
+            demand: broken.or(crowded.then_some(Judgement::Park)),
             blocked: exchange.is_writing(),
             standing,
             deadline: earliest([rest, exchange.deadline(&wire.settings.timeouts)]),

@@ -19,6 +19,7 @@ use wharf_testkit::http1::{some, until_closed};
 
 use super::*;
 use crate::body::RequestBody;
+use crate::codecs::MOST;
 use crate::settings::ProtocolSettings;
 use crate::ticker::tick;
 
@@ -267,4 +268,26 @@ async fn a_connection_that_is_dropped_by_its_runtime_gives_its_slot_back() {
         assert_eq!(harbour.pool.metrics().in_flight, 0, "{path:?}");
     }
     assert_eq!(harbour.registry.records(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_codecs_are_many_an_idle_connection_puts_its_own_away_at_once() {
+    let harbour = Harbour::new(|_| {});
+    let others: Vec<_> = (0..MOST).map(|_| harbour.shared.codecs.made()).collect();
+    let mut peer = harbour.connect();
+    let begun = Instant::now();
+    for body in 0..20 {
+        let request = format!("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: {body}\r\n\r\n");
+        let pieces = [request.as_bytes(), &b"x".repeat(body)].concat();
+        peer.write_all(&pieces).await.unwrap();
+        assert!(some(&mut peer).await.ends_with(&body.to_string()));
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!harbour.shared.codecs.are_many(), "it has put it away");
+    }
+    assert!(begun.elapsed() < TICK, "no time has passed");
+    drop(others);
+    assert_eq!(until_closed(&mut peer).await, "");
+    took(begun, 75 * SECOND);
 }
