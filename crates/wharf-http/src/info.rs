@@ -82,7 +82,10 @@ impl Connected {
     pub fn set_request_timeout(&self, limit: Option<Duration>) {
         if let Some(limits) = self.limits.upgrade() {
             limits.set_request_timeout(limit);
-            self.handle.control().wake();
+            // Without a limit nothing is due sooner, and the driver looks again before it acts on what was.
+            if limit.is_some() {
+                self.handle.control().wake();
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderName, Response, StatusCode};
 use tokio::time::Instant;
 use wharf_pool::{CloseReason, Outcome, RequestGuard};
 
@@ -27,12 +27,12 @@ pub(crate) struct Flight {
 
 impl Flight {
     /// A request is about to be given to the codec.
-    pub(crate) fn begin(mut lease: Lease, load: Load) -> Self {
+    pub(crate) fn begin(mut lease: Lease, load: Load, begun: Instant) -> Self {
         lease.begin();
         let pool = &load.endpoint().context.pool;
         Self {
             request: lease.handle.begin_request(pool),
-            begun: Instant::now(),
+            begun,
             written: lease.handle.bytes().1,
             verdict: Verdict::default(),
             tunnel: false,
@@ -61,7 +61,9 @@ impl Flight {
     /// The head of the answer has come. Calls of gRPC say in their trailers how they went.
     pub(crate) fn head<B>(&mut self, answer: &Response<B>, connect: bool) {
         self.verdict = Verdict::of_head(answer);
-        self.load.endpoint().tally.answered(self.begun.elapsed());
+        let now = Instant::now();
+        let took = now - self.begun;
+        self.load.endpoint().tally.answered(took);
         if let Some(patience) = keep_alive(answer.headers()) {
             let handle = &self.lease.handle;
             if handle.connection().set_patience(patience) {
@@ -71,8 +73,8 @@ impl Flight {
         }
         self.tunnel = answer.status() == StatusCode::SWITCHING_PROTOCOLS
             || (connect && answer.status().is_success());
-        match self.verdict.answer(self.begun.elapsed()) {
-            Some(answer) => self.load.note(answer),
+        match self.verdict.answer(took) {
+            Some(answer) => self.load.note(answer, now),
             None => self.load.endpoint().heard(),
         }
     }
@@ -84,18 +86,23 @@ impl Flight {
 
     /// The trailers of the answer have come.
     pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
-        if let Some(answer) = self.verdict.trailers(trailers, self.begun.elapsed()) {
-            self.load.note(answer);
+        self.judge(trailers, Instant::now());
+    }
+
+    fn judge(&mut self, trailers: &HeaderMap, now: Instant) {
+        if let Some(answer) = self.verdict.trailers(trailers, now - self.begun) {
+            self.load.note(answer, now);
         }
     }
 
     /// The answer was read to its end.
     pub(crate) fn complete(mut self) {
         // Where trailers are awaited and there are none, that is the verdict.
-        self.trailers(&HeaderMap::new());
+        let now = Instant::now();
+        self.judge(&HeaderMap::new(), now);
         let outcome = self.verdict.outcome();
         self.load.endpoint().tally.ended(outcome);
-        self.request.end(outcome, self.begun.elapsed());
+        self.request.end(outcome, now - self.begun);
         self.lease.complete();
     }
 
@@ -158,15 +165,19 @@ impl Flight {
     }
 
     fn fail(mut self, reason: CloseReason) {
-        self.load.note(Answer::Failed { retry_after: None });
-        self.request.end(Outcome::ServerError, self.begun.elapsed());
+        let now = Instant::now();
+        self.load.note(Answer::Failed { retry_after: None }, now);
+        self.request.end(Outcome::ServerError, now - self.begun);
         self.lease.conclude(reason);
     }
 }
 
+/// Made once: to make a name of a string costs more than to look for it.
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
 /// What an endpoint says of how long it keeps a connection without a request (`Keep-Alive: timeout=5`).
 fn keep_alive(fields: &HeaderMap) -> Option<Duration> {
-    let said = fields.get("keep-alive")?.to_str().ok()?;
+    let said = fields.get(&KEEP_ALIVE)?.to_str().ok()?;
     let timeout = said
         .split(',')
         .find_map(|it| it.trim().strip_prefix("timeout="))?;

@@ -79,7 +79,9 @@ impl Upstream {
 
     /// Another endpoint than that, if there is one and the budget pays.
     fn choose_another(&self, hash: Option<u64>, than: &Arc<Endpoint>) -> Option<Load> {
-        let load = self.choose(hash, Some(than)).ok()?;
+        let load = self
+            .choose(hash, Some(than), self.context().clock.now())
+            .ok()?;
         let another = !Arc::ptr_eq(load.endpoint(), than);
         (another && self.may_retry()).then_some(load)
     }

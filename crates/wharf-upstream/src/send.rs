@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use crate::aim::aim;
 use crate::body::{ResponseBody, SendBody};
@@ -81,12 +82,13 @@ impl Upstream {
         let (mut retries, mut fresh) = (options.retries, 1);
         let mut hedge = hedge_after(&request, options);
         let mut failed: Option<Arc<Endpoint>> = None;
-        self.earn_retries();
+        let mut now = self.context().clock.now();
+        self.earn_retries(now);
         loop {
             if self.is_closed() {
                 return Err(Left::whole(SendError::Closed, request, Stale::No));
             }
-            let load = match self.choose(options.hash, failed.as_ref()) {
+            let load = match self.choose(options.hash, failed.as_ref(), now) {
                 Ok(load) => load,
                 Err(error) => return Err(Left::whole(error, request, Stale::No)),
             };
@@ -134,6 +136,7 @@ impl Upstream {
                 return Err(Left::whole(error, whole, stale));
             }
             request = whole;
+            now = self.context().clock.now();
         }
     }
 
@@ -185,8 +188,9 @@ impl Upstream {
         let replay = Replay::of(&request);
         let stale = lease.staleness();
         let connect = request.method() == Method::CONNECT;
-        let progress = Progress::of(&mut request, endpoint.context.clock);
-        let mut flight = Flight::begin(lease, load);
+        let begun = Instant::now();
+        let progress = Progress::of(&mut request, endpoint.context.clock, begun);
+        let mut flight = Flight::begin(lease, load, begun);
         let sent = match flight.lease().send(request) {
             Ok(sent) => sent,
             Err(request) => return Err(Left::whole(ended(&endpoint), *request, Stale::Yes)),
@@ -260,9 +264,7 @@ fn ended(endpoint: &Endpoint) -> SendError {
 
 fn no_lease(error: LeaseError, endpoint: &Endpoint, options: &SendOptions) -> SendError {
     let address = endpoint.address.clone();
-    let late = options
-        .deadline
-        .is_some_and(|due| due <= tokio::time::Instant::now());
+    let late = options.deadline.is_some_and(|due| due <= Instant::now());
     match error {
         LeaseError::Connect(source) => SendError::Connect {
             endpoint: address,

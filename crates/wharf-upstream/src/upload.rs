@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use wharf_control::Timestamp;
 
 use crate::body::{BoxError, SendBody};
@@ -40,13 +41,13 @@ const ROOM: u8 = 1;
 const ANSWER: u8 = 2;
 
 impl Progress {
-    /// Puts an observer into the body of `request`.
-    pub(crate) fn of(request: &mut Request<SendBody>, clock: Clock) -> Arc<Self> {
+    /// Puts an observer into the body of `request`, which is sent from `begun` on.
+    pub(crate) fn of(request: &mut Request<SendBody>, clock: Clock, begun: Instant) -> Arc<Self> {
         let whole = request.body().is_end_stream();
         let progress = Arc::new(Self {
             clock,
             step: AtomicU8::new(if whole { ANSWER } else { BYTES }),
-            since: AtomicU64::new(clock.now().as_nanos()),
+            since: AtomicU64::new(clock.at(begun).as_nanos()),
             failed: AtomicBool::new(false),
             ended: Notify::new(),
         });

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
+use wharf_control::Timestamp;
 use wharf_control::upstream::RetryBudget;
 use wharf_pool::events::Events;
 use wharf_pool::{ListenerName, Pool, PoolName, Registry, ScopeLimits, ServingState};
@@ -192,17 +193,17 @@ impl Upstream {
         &self,
         hash: Option<u64>,
         failed: Option<&Arc<Endpoint>>,
+        now: Timestamp,
     ) -> Result<Load, SendError> {
         let context = &self.inner.context;
-        let now = context.clock.now();
         let fleet = self.inner.fleet.load();
         let chosen = fleet.choose(hash, failed, &mut context.random(), now);
         chosen.ok_or(SendError::NoEndpoint)
     }
 
     /// A request has come: it earns a part of a retry.
-    pub(crate) fn earn_retries(&self) {
-        self.retries().on_request(self.inner.context.clock.now());
+    pub(crate) fn earn_retries(&self, now: Timestamp) {
+        self.retries().on_request(now);
     }
 
     /// Takes a retry, if there is one left.

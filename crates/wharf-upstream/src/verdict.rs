@@ -24,12 +24,14 @@ impl Verdict {
         let fields = answer.headers();
         let status = answer.status().as_u16();
         let grpc = status == 200 && is_grpc(fields);
-        let ended = grpc_status(fields);
+        let ended = if grpc { grpc_status(fields) } else { None };
+        // Most answers ask for nothing, and are not looked through for it.
+        let asks = grpc || matches!(status, 429 | 500..=599);
         Self {
             status: Some(status),
             awaits_trailers: grpc && ended.is_none(),
-            grpc: ended.filter(|_| grpc),
-            retry_after: retry_after(fields),
+            grpc: ended,
+            retry_after: if asks { retry_after(fields) } else { None },
         }
     }
 

@@ -46,7 +46,11 @@ impl Came {
         // Only of a call: nobody bounds what another request may ask for. One that is malformed was refused
         // before.
         let is_call = head.version == Version::HTTP_2 && is_grpc(&head.headers);
-        let asked = asked(&head.headers).ok().flatten().filter(|_| is_call);
+        let asked = if is_call {
+            asked(&head.headers).ok().flatten()
+        } else {
+            None
+        };
         let limit = match (forward.settings.request_timeout, connected) {
             (RouteTimeout::Own(limit), _) => Ok(limit),
             (RouteTimeout::Pool, Some(connected)) => limit_of_pool(connected),

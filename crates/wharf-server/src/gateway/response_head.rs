@@ -14,7 +14,11 @@ use crate::config::Forward;
 /// the upstream tells kept: it is that of another answer (RFC 9110 8.6).
 pub(super) fn answered(head: &mut Parts, method: &Method, forward: &Forward) {
     let bodiless = *method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED;
-    let length = length_of(&head.headers).filter(|_| bodiless);
+    let length = if bodiless {
+        length_of(&head.headers)
+    } else {
+        None
+    };
     end_here(&mut head.headers);
     if let Some(length) = length {
         head.headers

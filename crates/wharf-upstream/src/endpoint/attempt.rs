@@ -221,7 +221,7 @@ impl Attempt {
         let now = endpoint.context.clock.now();
         tracing::debug!(endpoint = %endpoint.address, %error, "no connection");
         if error.is_the_endpoints() {
-            endpoint.note(Answer::Failed { retry_after: None });
+            endpoint.note(Answer::Failed { retry_after: None }, Instant::now());
         }
         let wait = endpoint.context.random().unit();
         let hopeless = {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::time::Instant;
+
 use super::{Answer, Endpoint, Seat};
 
 /// A request that was given to an endpoint, until the last byte of its answer.
@@ -42,10 +44,10 @@ impl Load {
         self.seat.is_some()
     }
 
-    /// Notes what came of the request.
-    pub(crate) fn note(&mut self, answer: Answer) {
+    /// Notes what has come of the request by now.
+    pub(crate) fn note(&mut self, answer: Answer, now: Instant) {
         self.asks = Asks::Nothing;
-        self.endpoint.note(answer);
+        self.endpoint.note(answer, now);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use wharf_control::Timestamp;
 use wharf_control::upstream::{
     Admission, EjectionBudget, EjectionCause, LATENCY_UNKNOWN, Outcome, Outlier, OutlierSettings,
@@ -133,9 +134,9 @@ impl Endpoint {
         self.standing().silence.unanswered(since, now)
     }
 
-    /// Notes what came of a request.
-    pub(crate) fn note(&self, answer: Answer) {
-        let now = self.context.clock.now();
+    /// Notes what has come of a request by now.
+    pub(crate) fn note(&self, answer: Answer, now: Instant) {
+        let now = self.context.clock.at(now);
         let mut standing = self.standing();
         if self.has_left() {
             // What was in flight when it left is judged no more: nobody would give back its place in the budget.
