@@ -96,11 +96,16 @@ impl<'de> Deserialize<'de> for Slow {
             chunks: 0,
         };
         for (key, value) in Vec::<(String, String)>::deserialize(deserializer)? {
-            let number: u64 = value.parse().map_err(D::Error::custom)?;
+            let number = || {
+                let number = value.parse::<u64>();
+                number.map_err(|error| D::Error::custom(format_args!("{key}: {error}")))
+            };
             match key.as_str() {
-                "ms" => slow.pause = Duration::from_millis(number.min(LONGEST_PAUSE_MS)),
+                "ms" => slow.pause = Duration::from_millis(number()?.min(LONGEST_PAUSE_MS)),
                 "chunks" => {
-                    slow.chunks = u32::try_from(number).unwrap_or(u32::MAX).min(MOST_CHUNKS);
+                    slow.chunks = u32::try_from(number()?)
+                        .unwrap_or(u32::MAX)
+                        .min(MOST_CHUNKS);
                 }
                 _ => return Err(D::Error::custom("ask by ms and chunks")),
             }

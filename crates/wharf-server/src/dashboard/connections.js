@@ -84,8 +84,9 @@ function show({ connections, total, truncated }, narrowed) {
 }
 
 function makeRow(it) {
-  const peer = make("button", { type: "button", "@click": () => showOne(it.id) }, plain(it.peer, 80));
-  const row = make("tr", {}, make("td", {}, peer), make("td"), make("td", { class: "state" }, make("span")), ...Array.from({ length: 6 }, () => make("td", { class: "number" })));
+  // Keys reach the button; its click is the row's too.
+  const peer = make("button", { type: "button" }, plain(it.peer, 80));
+  const row = make("tr", { "@click": () => showOne(it.id) }, make("td", {}, peer), make("td"), make("td", { class: "state" }, make("span")), ...Array.from({ length: 6 }, () => make("td", { class: "number" })));
   row.append(make("td", { class: "client" }, foreign("")));
   return row;
 }

@@ -96,7 +96,7 @@ function flush() {
 }
 
 function empty() {
-  byId("events").replaceChildren(make("li", { class: "empty" }, "Nothing has happened yet that should be told."));
+  byId("events").replaceChildren(make("li", { class: "empty" }, "Nothing worth telling has happened yet."));
 }
 
 function line(event) {
