@@ -18,39 +18,6 @@ mod http1 {
     mod violation;
 }
 
-use http1::head::HeadLimits;
-use http1::oracle::{Answer, check, events};
+use http1::oracle::holds;
 
-const WIDE: HeadLimits = HeadLimits {
-    max_header_size: 32 << 10,
-    max_headers: 100,
-    max_target: 8 << 10,
-    max_body_size: None,
-};
-const NARROW: HeadLimits = HeadLimits {
-    max_header_size: 200,
-    max_headers: 4,
-    max_target: 20,
-    max_body_size: Some(20),
-};
-
-// The first byte says how; the rest is what a peer sends.
-fuzz_target!(|data: &[u8]| {
-    let Some((&how, input)) = data.split_first() else {
-        return;
-    };
-    let answer = if how & 1 == 0 {
-        Answer::Refuse
-    } else {
-        Answer::Upgrade
-    };
-    let limits = if how & 2 == 0 { WIDE } else { NARROW };
-    let step = usize::from(how >> 2) + 2;
-    let at_once = events(&limits, input, [], answer);
-    assert_eq!(
-        at_once,
-        events(&limits, input, (0..input.len()).step_by(step), answer)
-    );
-    assert_eq!(at_once, events(&limits, input, 0..input.len(), answer));
-    check(&limits, input, &at_once);
-});
+fuzz_target!(|data: &[u8]| holds(data));

@@ -11,30 +11,6 @@ mod http2 {
     pub(crate) mod oracle;
 }
 
-use http2::meter::Limits;
-use http2::oracle::{Script, Side, check, play};
+use http2::oracle::holds;
 
-// The first byte says into what pieces the rest is cut. Then, again and again: who speaks (the
-// highest bit), how many bytes (the other 15), and these.
-fuzz_target!(|data: &[u8]| {
-    let Some((&cut, mut rest)) = data.split_first() else {
-        return;
-    };
-    let mut script = Script::new();
-    while let [high, low, after @ ..] = rest {
-        let side = if high & 0x80 == 0 {
-            Side::Client
-        } else {
-            Side::Server
-        };
-        let length = usize::from(u16::from_be_bytes([high & 0x7f, *low]));
-        let (speech, after) = after.split_at(length.min(after.len()));
-        script.push((side, speech.to_vec()));
-        rest = after;
-    }
-    let limits = Limits::default();
-    let whole = play(&limits, &script, usize::MAX);
-    assert_eq!(whole, play(&limits, &script, usize::from(cut) + 2));
-    assert_eq!(whole, play(&limits, &script, 1));
-    check(&script, &whole);
-});
+fuzz_target!(|data: &[u8]| holds(data));

@@ -33,6 +33,8 @@ mod protocol;
 mod proxy;
 mod proxy_protocol;
 mod running;
+#[cfg(test)]
+mod seeds;
 mod serve;
 mod server;
 mod settings;

@@ -25,6 +25,17 @@ pub(super) enum Version {
     Http2,
 }
 
+impl Version {
+    /// What these first bytes are of, once there are enough of them to tell.
+    fn told_by(bytes: &[u8]) -> Option<Self> {
+        let known = bytes.len().min(PREFACE.len());
+        if bytes[..known] != PREFACE[..known] {
+            return Some(Self::Http1);
+        }
+        (known == PREFACE.len()).then_some(Self::Http2)
+    }
+}
+
 /// The first bytes of every HTTP/2 connection (RFC 9113 3.4), as far as they tell it from HTTP/1: no
 /// method begins with them.
 const PREFACE: &[u8] = b"PRI";
@@ -170,12 +181,8 @@ async fn look<T: Transport>(
 ) -> Result<Version, CloseReason> {
     let mut chunk = [0; 256];
     loop {
-        let known = bytes.len().min(PREFACE.len());
-        if bytes[..known] != PREFACE[..known] {
-            return Ok(Version::Http1);
-        }
-        if known == PREFACE.len() {
-            return Ok(Version::Http2);
+        if let Some(version) = Version::told_by(bytes) {
+            return Ok(version);
         }
         match io.read(&mut chunk).await {
             Ok(0) => return Err(CloseReason::ClientClosed),
@@ -287,4 +294,38 @@ async fn refuse<T: Transport>(mut io: Tracked<T, HttpConnection>, version: Versi
         }
     };
     farewell::close(&mut io, last).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seeds;
+
+    /// The same for every cut: more bytes never change what was told.
+    fn told(bytes: &[u8]) -> Option<Version> {
+        let told = Version::told_by(bytes);
+        let first = (0..bytes.len()).find_map(|end| Version::told_by(&bytes[..end]));
+        assert!(first.is_none() || first == told);
+        told
+    }
+
+    #[test]
+    fn nothing_but_the_beginning_of_the_preface_is_http2() {
+        assert_eq!(told(b""), None);
+        assert_eq!(told(b"PR"), None);
+        assert_eq!(told(b"PRI * HTTP/2.0\r\n"), Some(Version::Http2));
+        for http1 in ["GET / HTTP/1.1", "P", "PRO", "pri", "\r\n", "PATCH"] {
+            let enough = http1 != "P";
+            assert_eq!(
+                told(http1.as_bytes()),
+                enough.then_some(Version::Http1),
+                "{http1}"
+            );
+        }
+        for target in ["http1_meter", "http2_meter"] {
+            seeds::each(target, 100, |bytes| {
+                told(bytes);
+            });
+        }
+    }
 }

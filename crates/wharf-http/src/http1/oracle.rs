@@ -271,3 +271,40 @@ fn line(bytes: &[u8]) -> Option<&[u8]> {
         .position(|pair| pair == b"\r\n")
         .map(|end| &bytes[..end])
 }
+
+const WIDE: HeadLimits = HeadLimits {
+    max_header_size: 32 << 10,
+    max_headers: 100,
+    max_target: 8 << 10,
+    max_body_size: None,
+};
+const NARROW: HeadLimits = HeadLimits {
+    max_header_size: 200,
+    max_headers: 4,
+    max_target: 20,
+    max_body_size: Some(20),
+};
+
+/// Any cut gives the same, and what passes reads the same to others. The first byte says how the rest,
+/// which is what a peer sends, is cut and answered.
+///
+/// # Panics
+///
+/// If it is not so.
+pub(crate) fn holds(data: &[u8]) {
+    let Some((&how, input)) = data.split_first() else {
+        return;
+    };
+    let answer = if how & 1 == 0 {
+        Answer::Refuse
+    } else {
+        Answer::Upgrade
+    };
+    let limits = if how & 2 == 0 { WIDE } else { NARROW };
+    let step = usize::from(how >> 2) + 2;
+    let at_once = events(&limits, input, [], answer);
+    let cut = (0..input.len()).step_by(step);
+    assert_eq!(at_once, events(&limits, input, cut, answer));
+    assert_eq!(at_once, events(&limits, input, 0..input.len(), answer));
+    check(&limits, input, &at_once);
+}

@@ -10,7 +10,7 @@ mod head;
 mod line;
 mod meter;
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 mod reply;
 mod request;
 mod session;

@@ -2,6 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::seeds;
 
 /// What `bytes` come to, at once and byte by byte, which must be the same.
 fn outcome(bytes: &[u8]) -> Result<Parsed, ProxyError> {
@@ -273,6 +274,13 @@ fn nearly() -> impl Strategy<Value = Vec<u8>> {
     let binary = (commands, families, 0..300_usize, vec(0..6_u8, 0..300))
         .prop_map(|(command, family, length, rest)| v2(command, family, length, &rest));
     prop_oneof![line, binary, vec(any::<u8>(), 0..20)]
+}
+
+#[test]
+fn every_seed_and_what_it_is_bent_into_is_decided_once() {
+    seeds::each("proxy_protocol", 2000, |bytes| {
+        outcome(bytes).ok();
+    });
 }
 
 proptest! {

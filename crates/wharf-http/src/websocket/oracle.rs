@@ -80,3 +80,19 @@ impl Write for Wire<'_> {
         Ok(())
     }
 }
+
+/// Any cut gives the same messages, and tungstenite finds no others. The first byte says into what pieces
+/// the rest is cut.
+///
+/// # Panics
+///
+/// If it is not so.
+pub(crate) fn holds(data: &[u8]) {
+    let Some((&cut, bytes)) = data.split_first() else {
+        return;
+    };
+    let whole = ours(bytes, usize::MAX);
+    assert_eq!(whole, ours(bytes, usize::from(cut) + 2));
+    assert_eq!(whole, ours(bytes, 1));
+    assert_eq!(whole, theirs(bytes));
+}

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use super::groups::{AdminSettings, ListenerLimits};
 use super::report::place;
 use super::upstream::Choice;
@@ -655,4 +657,30 @@ fn the_example_has_every_setting_with_its_default() {
     assert_eq!(upstream.pool, pool);
     assert_eq!(upstream.health_check, Some(HealthCheckSettings::default()));
     assert_eq!(upstream.outlier, OutlierSettings::default());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 512, ..Default::default() })]
+
+    /// Pieces of the example are taken out, repeated, and put elsewhere, with nonsense between them.
+    #[test]
+    fn whatever_is_written_it_is_taken_or_refused_at_places_that_are_there(
+        edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..80_usize, any::<prop::sample::Index>(), "\\PC{0,6}"), 1..6),
+        tail in any::<prop::sample::Index>(),
+    ) {
+        let mut text: Vec<char> = include_str!("../../../../wharf.example.toml").chars().collect();
+        for (from, length, to, nonsense) in edits {
+            let from = from.index(text.len());
+            let end = (from + length).min(text.len());
+            let piece: Vec<_> = text.drain(from..end).collect();
+            let to = to.index(text.len() + 1);
+            text.splice(to..to, piece.into_iter().chain(nonsense.chars()));
+        }
+        text.truncate(text.len() - tail.index(text.len()) / 8);
+        let source: String = text.into_iter().collect();
+        for (line, column, _, reason, _) in faults(&source) {
+            prop_assert!((1..=source.split('\n').count()).contains(&line) && column >= 1);
+            prop_assert!(!reason.is_empty());
+        }
+    }
 }

@@ -4,8 +4,9 @@ mod properties;
 mod smuggling;
 mod upgrade;
 
-use super::super::oracle::{Answer, Event, check, events};
+use super::super::oracle::{self, Answer, Event, check, events};
 use super::*;
+use crate::seeds;
 
 pub(super) const LIMITS: HeadLimits = HeadLimits {
     max_header_size: 32 * 1024,
@@ -53,6 +54,11 @@ pub(super) fn get(fields: &str) -> String {
 /// A chunked request with this body.
 pub(super) fn chunked(body: &str) -> String {
     format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
+}
+
+#[test]
+fn every_seed_and_what_it_is_bent_into_holds() {
+    seeds::each("http1_meter", 400, oracle::holds);
 }
 
 #[test]

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use wharf_testkit::websocket::masked;
 
 use super::*;
+use crate::seeds;
 use crate::websocket::oracle;
 
 fn fed(assembly: &mut Assembly, pieces: &[&[u8]]) -> Result<Vec<Message>, Violation> {
@@ -110,6 +111,11 @@ fn frames() -> impl Strategy<Value = Vec<u8>> {
         }
         all
     })
+}
+
+#[test]
+fn every_seed_and_what_it_is_bent_into_holds() {
+    seeds::each("websocket_meter", 400, oracle::holds);
 }
 
 proptest! {
