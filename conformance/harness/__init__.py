@@ -21,11 +21,13 @@ from .page import Page
 from .peer import Closed, Peer, Response, get, post
 from .prometheus import Prometheus
 from .probe import Probe, warm
+from .processor_share import ProcessorShare
 from .server import REPOSITORY, Server, StartFailed, binary, free_port
 from .standstill import Standstill
 from .tls import Authority, TlsPeer, serial_of, tls_client
 from .upstream import Asked, Nobody, Upstream, answer, gateway
 from .wait import eventually
+from .wall_clock import WallClock
 from .ws import Ws
 from .ws_stream import WsStream
 
@@ -51,6 +53,7 @@ __all__ = [
     "Page",
     "Peer",
     "Probe",
+    "ProcessorShare",
     "Prometheus",
     "REPOSITORY",
     "Response",
@@ -61,6 +64,7 @@ __all__ = [
     "StartFailed",
     "TlsPeer",
     "Upstream",
+    "WallClock",
     "Ws",
     "WsStream",
     "answer",

@@ -9,11 +9,21 @@ from .wait import eventually
 
 
 class Probe(Sampler):
-    """An honest client with a connection of its own, that keeps asking meanwhile."""
+    """An honest client with a connection of its own, that keeps asking meanwhile.
+
+    Who stands in `watchers` is told of each that has looked on to the end.
+    """
+
+    watchers = []
 
     def __init__(self, server):
         super().__init__(self._ask, every=0.02)
         self.server, self.peer = server, None
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        for watcher in self.watchers:
+            watcher.probed(self)
 
     def slow(self):
         """The time that 99 of 100 requests did not take."""

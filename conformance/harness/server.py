@@ -54,18 +54,23 @@ class Server:
     `listener` those of the listener "web" itself; `server`, `limits`, `log` and `admin` are the
     sections of these names. `more` is put at the end. It listens on an address of `host`, and may
     have so many `descriptors`, and a `memory` of so much (a `MemoryLimit`). `may_read_all=False`
-    holds root to the permissions of files.
+    holds root to the permissions of files. `prepare` is called in the child before it becomes the server.
+
+    Who stands in `watchers` is told of each server that has started and of each that is about to end.
     """
+
+    watchers = []
 
     def __init__(self, folder, pool=None, *, pools=None, listener=None, server=None, limits=None,
                  log=None, admin=None, more="", host="127.0.0.1", descriptors=None, memory=None,
-                 may_panic=False, may_read_all=True):
+                 may_panic=False, may_read_all=True, prepare=None):
         self.folder = Path(folder)
         self.parts = {"server": server or {}, "limits": limits or {}, "log": log or {}}
         self.pools = ({"http": pool} if pool else {}) | (pools or {})
         self.listener, self.admin_part = listener or {}, admin or {}
         self.more, self.host, self.may_panic = more, host, may_panic
         self.descriptors, self.memory, self.may_read_all = descriptors, memory, may_read_all
+        self.prepare = prepare
         self.process = None
         self.expected_code = None
 
@@ -81,6 +86,7 @@ class Server:
         return self
 
     def __exit__(self, kind, *_):
+        self._tell_of_the_end()
         code = self.process.poll()
         if code is None:
             self.process.kill()
@@ -112,6 +118,7 @@ class Server:
 
     def stop(self):
         """Ends it at once; for what several tests share."""
+        self._tell_of_the_end()
         self.process.kill()
         self.exited(within=10)
 
@@ -258,9 +265,16 @@ class Server:
             self.process.kill()
             self.process.wait(10)
             raise
+        for watcher in self.watchers:
+            watcher.started(self)
+
+    def _tell_of_the_end(self):
+        if self.process.poll() is None:
+            for watcher in self.watchers:
+                watcher.ending(self)
 
     def _is_limited(self):
-        return self.descriptors or self.memory or not self.may_read_all
+        return self.descriptors or self.memory or not self.may_read_all or self.prepare
 
     def _limit(self):
         if self.descriptors:
@@ -269,6 +283,8 @@ class Server:
             self.memory.enter()
         if not self.may_read_all:
             give_up_reading_all()
+        if self.prepare:
+            self.prepare()
 
     def _is_ready(self):
         if self.process.poll() is not None:
