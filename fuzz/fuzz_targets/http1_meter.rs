@@ -15,6 +15,7 @@ mod http1 {
     mod meter;
     mod octets;
     pub(crate) mod oracle;
+    mod plain_head;
     mod violation;
 }
 
