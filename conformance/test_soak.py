@@ -15,9 +15,10 @@ from harness.load import FORK
 from harness.ws import PING, TEXT, frame
 
 MIB = 1 << 20
-TIMES = {"connection_timeout": "2s", "headers_timeout": "2s", "keep_alive_timeout": "5s", "stream_idle_timeout": "2s",
+# Shorter than the hostile wait, longer than the honest are held.
+TIMES = {"connection_timeout": "4s", "headers_timeout": "4s", "keep_alive_timeout": "5s", "stream_idle_timeout": "4s",
          "request_timeout": "5s"}
-SESSIONS = {"ping_interval": "2s", "pong_timeout": "2s", "stream_idle_timeout": "2s"}
+SESSIONS = {"ping_interval": "2s", "pong_timeout": "4s", "stream_idle_timeout": "4s"}
 HOSTILE = "127.0.0.66"
 
 
@@ -66,30 +67,30 @@ HONEST = [keeps_alive] * 4 + [multiplexes] * 2 + [talks] * 2
 
 def says_nothing(address):
     with Peer(address, source=HOSTILE) as peer:
-        peer.closed(4)
+        peer.closed(6)
 
 
 def says_half_a_head(address):
     with Peer(address, source=HOSTILE) as peer:
-        peer.drip(get()[:30], every=0.2, within=4)
+        peer.drip(get()[:30], every=0.2, within=6)
 
 
 def sends_no_body(address):
     with Peer(address, source=HOSTILE) as peer:
         peer.send("POST /count HTTP/1.1\r\nHost: t\r\nContent-Length: 100000\r\n\r\nx")
-        peer.closed(4)
+        peer.closed(6)
 
 
 def reads_nothing(address):
     with Peer(address, source=HOSTILE, receive_buffer=4096) as peer:
         peer.send(get("/bytes?n=50000000"))
-        time.sleep(3)
+        time.sleep(5)
 
 
 def talks_nonsense(address):
     with Peer(address, source=HOSTILE) as peer:
         peer.send(random.randbytes(2000))
-        peer.closed(4)
+        peer.closed(6)
 
 
 def resets(address):
@@ -121,7 +122,7 @@ def floods_a_session(address):
 def breaks_a_session(address):
     with Ws(address, source=HOSTILE) as peer:
         peer.send(frame(TEXT, b"\xff", masked=False))
-        peer.closed(4)
+        peer.closed(6)
 
 
 ATTACKS = [says_nothing, says_half_a_head, sends_no_body, reads_nothing, talks_nonsense, resets, floods_pings,
@@ -182,7 +183,7 @@ class Watch:
             # Nobody comes or goes between two questions, but for those whose time is over.
             for crowd in self.crowds:
                 held.enter_context(crowd.held())
-            if not eventually(self._books_are_right, 2.0):
+            if not eventually(self._books_are_right, 1.0):
                 self.wrong.append(self.seen)
         self.looks.append((began, resident_bytes(self.server.pid)))
         time.sleep(max(0.0, began + 1 - time.monotonic()))
