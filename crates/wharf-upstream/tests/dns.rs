@@ -14,6 +14,15 @@ use crate::servers::{until, upstream};
 /// What a server of names knows: names, kinds, and the records for them with their time to live.
 type Zone = Vec<(&'static str, u16, u32, Vec<u8>)>;
 
+/// How a server of names answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says {
+    Everything,
+    /// To questions with more in them than a question that they are malformed.
+    NoEdns,
+    Nothing,
+}
+
 /// A server of names that ends when it is dropped. Without a zone it refuses.
 struct Names {
     address: SocketAddr,
@@ -24,6 +33,10 @@ struct Names {
 
 impl Names {
     async fn of(zone: Zone) -> Self {
+        Self::with(zone, Says::Everything).await
+    }
+
+    async fn with(zone: Zone, says: Says) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let zone = Arc::new(Mutex::new(Some(zone)));
@@ -34,7 +47,15 @@ impl Names {
             let mut bytes = [0; 1500];
             while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
                 *count.lock().unwrap() += 1;
-                let answer = answer(&bytes[..length], known.lock().unwrap().as_ref());
+                if says == Says::Nothing {
+                    continue;
+                }
+                let known = known.lock().unwrap().clone();
+                let mut answer = answer(&bytes[..length], known.as_ref());
+                if says == Says::NoEdns && bytes[11] > 0 {
+                    answer[3] = 0x81;
+                    answer[7] = 0;
+                }
                 // Somebody else's guess comes first.
                 let mut guess = answer.clone();
                 guess[0] ^= 1;
@@ -120,11 +141,19 @@ fn srv(
 }
 
 fn follow(names: &Names, name: &str, port: Option<u16>) -> Upstream {
+    follow_all(&[names], name, port)
+}
+
+fn follow_all(names: &[&Names], name: &str, port: Option<u16>) -> Upstream {
     let upstream = upstream(&[], |setup| {
         setup.settings.scheme = Some(Scheme::Http);
         setup.settings.pool.protocol.min_idle = None;
     });
-    let mut dns = Dns::new([names.address], name, port.and_then(NonZeroU16::new));
+    let mut dns = Dns::new(
+        names.iter().map(|it| it.address),
+        name,
+        port.and_then(NonZeroU16::new),
+    );
     dns.min_ttl = Duration::from_millis(200);
     upstream.follow(dns);
     upstream
@@ -183,6 +212,40 @@ async fn services_of_the_lowest_priority_are_asked_by_their_weight() {
         found(&upstream) == is(&[("1:8001", 3), ("2:8002", 1)])
     })
     .await;
+}
+
+#[tokio::test]
+async fn services_at_one_target_ask_for_it_once() {
+    let mut zone: Zone = (0..20)
+        .map(|nth| srv("_http._tcp.test", 1, 1, 8000 + nth, "one.test"))
+        .collect();
+    zone.push(a("one.test", 30, 1));
+    let names = Names::of(zone).await;
+    let upstream = follow(&names, "_http._tcp.test", None);
+    until("found", || found(&upstream).len() == 20).await;
+    // The services, and the addresses of both kinds.
+    assert_eq!(names.asked(), 3);
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_costs_a_moment_once() {
+    let silent = Names::with(Vec::new(), Says::Nothing).await;
+    let good = Names::of(vec![a("api.test", 0, 1)]).await;
+    let upstream = follow_all(&[&silent, &good], "api.test", Some(80));
+    until("found", || found(&upstream) == is(&[("1:80", 1)])).await;
+    // Whoever has answered is asked first from then on; what is still on its way ends with its question.
+    let asked = silent.asked();
+    assert!(asked <= 2, "{asked}");
+    good.set(Some(vec![a("api.test", 0, 2)]));
+    until("found again", || found(&upstream) == is(&[("2:80", 1)])).await;
+    assert_eq!(silent.asked(), asked);
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_edns_is_asked_without() {
+    let old = Names::with(vec![a("api.test", 30, 1)], Says::NoEdns).await;
+    let upstream = follow(&old, "api.test", Some(80));
+    until("found", || found(&upstream) == is(&[("1:80", 1)])).await;
 }
 
 #[tokio::test]

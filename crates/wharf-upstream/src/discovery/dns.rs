@@ -6,10 +6,12 @@
 mod ask;
 mod message;
 
+use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -26,7 +28,7 @@ use message::{Data, Kind};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Dns {
-    /// Who is asked, one after the other.
+    /// Who is asked: first the one that answered last, and after half a second of silence another one too.
     pub servers: Vec<SocketAddr>,
     /// The whole name; no search domain is added.
     pub name: String,
@@ -144,6 +146,8 @@ struct Found {
     endpoints: Vec<EndpointSetup>,
     skips: Skips,
     ttl: Duration,
+    /// The addresses of the names that were asked for.
+    known: HashMap<String, Arc<[IpAddr]>>,
 }
 
 impl Found {
@@ -153,6 +157,7 @@ impl Found {
             endpoints: Vec::new(),
             skips: Skips::default(),
             ttl,
+            known: HashMap::new(),
         }
     }
 
@@ -171,15 +176,28 @@ impl Found {
                 .skip(format_args!("{name:?}:{port} is no endpoint"));
             return Ok(());
         };
-        let before = self.endpoints.len();
+        if self.endpoints.len() > MOST {
+            // One too many says that there are more.
+            return Ok(());
+        }
+        let known = self.known.get(name).map(Arc::clone);
+        let addresses = match known {
+            Some(known) => known,
+            None => self.ask(asker, name).await?,
+        };
+        for ip in addresses.iter() {
+            self.endpoints.push(at(&place, *ip, port, weight));
+        }
+        Ok(())
+    }
+
+    /// The addresses of a name, asked for once, however many services lead to it.
+    async fn ask(&mut self, asker: &mut Asker<'_>, name: &str) -> Result<Arc<[IpAddr]>, AskError> {
+        let mut addresses = Vec::new();
         for kind in [Kind::A, Kind::Aaaa] {
-            if self.endpoints.len() > MOST {
-                // One too many says that there are more.
-                return Ok(());
-            }
             let answer = match asker.ask(name, kind).await {
                 // Servers that know nothing of IPv6 may say so badly.
-                Err(error) if kind == Kind::Aaaa && self.endpoints.len() > before => {
+                Err(error) if kind == Kind::Aaaa && !addresses.is_empty() => {
                     self.skips.skip(format_args!("{name}, AAAA: {error}"));
                     continue;
                 }
@@ -189,13 +207,15 @@ impl Found {
                 continue;
             }
             self.ttl = self.ttl.min(answer.ttl);
-            for data in answer.data.into_iter().take(MOST + 1) {
-                if let Data::Address(ip) = data {
-                    self.endpoints.push(at(&place, ip, port, weight));
-                }
-            }
+            let of = |data| match data {
+                Data::Address(ip) => Some(ip),
+                Data::Cname(_) | Data::Srv { .. } => None,
+            };
+            addresses.extend(answer.data.into_iter().take(MOST + 1).filter_map(of));
         }
-        Ok(())
+        let addresses: Arc<[IpAddr]> = addresses.into();
+        self.known.insert(name.to_owned(), Arc::clone(&addresses));
+        Ok(addresses)
     }
 
     fn set(self) -> FoundSet {

@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use wharf_control::Random;
 
-use super::message::{Data, Kind, LARGEST, Message, question, read};
+use super::message::{Data, Edns, Kind, LARGEST, Message, question, read};
 
 /// How long a server may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it is the only one that is asked.
+const ALONE: Duration = Duration::from_millis(500);
 
 /// How often each is asked: datagrams get lost.
 const ROUNDS: usize = 2;
@@ -52,38 +56,92 @@ pub(super) enum AskError {
 /// Who asks.
 pub(super) struct Asker<'a> {
     servers: &'a [SocketAddr],
+    /// The place of the one that answered last: it is asked first.
+    first: usize,
     random: Random,
 }
 
-/// "No such domain": an answer.
+/// Codes of answers: "no such domain", which is one, and two by which servers say that they know no EDNS.
 const NO_SUCH_NAME: u8 = 3;
+const MALFORMED: u8 = 1;
+const NOT_IMPLEMENTED: u8 = 4;
 
 impl<'a> Asker<'a> {
     pub(super) const fn new(servers: &'a [SocketAddr], random: Random) -> Self {
-        Self { servers, random }
+        Self {
+            servers,
+            first: 0,
+            random,
+        }
     }
 
-    /// Asks one server after the other, until one answers.
+    /// Asks the server that answered last, then the others too, each a moment after the one before, until one answers.
     pub(super) async fn ask(&mut self, name: &str, kind: Kind) -> Result<Answered, AskError> {
+        let (of, first) = (self.servers.len(), self.first);
+        let mut turns = (0..ROUNDS * of).map(|nth| (first + nth) % of);
+        let mut asked = JoinSet::new();
         let mut last = AskError::NoServer;
-        for _ in 0..ROUNDS {
-            for server in self.servers {
-                // Nobody beside the path can guess it, nor the port that the kernel chooses.
-                let id = self.random.next_u64().to_be_bytes();
-                let id = u16::from_be_bytes([id[0], id[1]]);
-                let asked = question(id, name, kind).ok_or(AskError::BadName)?;
-                let answered = timeout(PATIENCE, exchange(*server, id, &asked)).await;
-                last = match answered {
-                    Ok(Ok(message)) if matches!(message.code, 0 | NO_SUCH_NAME) => {
-                        return Ok(found(&message, kind));
-                    }
-                    Ok(Ok(message)) => AskError::Refused(*server, message.code),
-                    Ok(Err(error)) => AskError::Io(*server, error),
-                    Err(_) => AskError::Silent(*server),
-                };
+        loop {
+            let turn = turns.next();
+            if let Some(place) = turn {
+                let question = Question::new(name, kind, &mut self.random)?;
+                let server = self.servers[place];
+                asked.spawn(async move { (place, question.to(server).await) });
+            }
+            let ended = match turn {
+                Some(_) => timeout(ALONE, asked.join_next()).await.ok(),
+                None => Some(asked.join_next().await),
+            };
+            match ended {
+                Some(Some(Ok((place, Ok(message))))) => {
+                    self.first = place;
+                    return Ok(found(&message, kind));
+                }
+                Some(Some(Ok((_, Err(error))))) => last = error,
+                // All have been asked, and none is awaited any more.
+                Some(None) if turn.is_none() => return Err(last),
+                // It takes its time, and another is asked beside it.
+                Some(None | Some(Err(_))) | None => {}
             }
         }
-        Err(last)
+    }
+}
+
+/// One question in its two forms.
+struct Question {
+    id: u16,
+    full: Vec<u8>,
+    plain: Vec<u8>,
+}
+
+impl Question {
+    fn new(name: &str, kind: Kind, random: &mut Random) -> Result<Self, AskError> {
+        // Nobody beside the path can guess it, nor the port that the kernel chooses.
+        let id = random.next_u64().to_be_bytes();
+        let id = u16::from_be_bytes([id[0], id[1]]);
+        let bytes = |edns| question(id, name, kind, edns).ok_or(AskError::BadName);
+        Ok(Self {
+            id,
+            full: bytes(Edns::Said)?,
+            plain: bytes(Edns::Left)?,
+        })
+    }
+
+    /// Asks one server; its answer, if it is one.
+    async fn to(&self, server: SocketAddr) -> Result<Message, AskError> {
+        let asked = async {
+            let message = exchange(server, self.id, &self.full).await?;
+            if matches!(message.code, MALFORMED | NOT_IMPLEMENTED) {
+                return exchange(server, self.id, &self.plain).await;
+            }
+            Ok(message)
+        };
+        match timeout(PATIENCE, asked).await {
+            Ok(Ok(message)) if matches!(message.code, 0 | NO_SUCH_NAME) => Ok(message),
+            Ok(Ok(message)) => Err(AskError::Refused(server, message.code)),
+            Ok(Err(error)) => Err(AskError::Io(server, error)),
+            Err(_) => Err(AskError::Silent(server)),
+        }
     }
 }
 

@@ -20,6 +20,18 @@ pub(super) const LARGEST: u16 = 1232;
 /// The longest name (RFC 1035 2.3.4).
 const LONGEST_NAME: usize = 255;
 
+/// How often a name may go on elsewhere in the message. Real ones do once; what was made for it could have us read
+/// the whole message for each of its records.
+const HOPS: usize = 16;
+
+/// Whether a question says what we take by UDP (RFC 6891).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Edns {
+    Said,
+    /// Some servers know nothing of it, and say that the question is malformed.
+    Left,
+}
+
 /// What of an answer matters.
 #[derive(Debug)]
 pub(super) struct Message {
@@ -53,10 +65,10 @@ pub(super) enum Data {
 }
 
 /// A question; `None` if the name cannot be one.
-pub(super) fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
+pub(super) fn question(id: u16, name: &str, kind: Kind, edns: Edns) -> Option<Vec<u8>> {
     let mut bytes = id.to_be_bytes().to_vec();
-    // Recursion desired; one question, and what we take by UDP.
-    bytes.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 1]);
+    // Recursion desired; one question, and perhaps what we take by UDP.
+    bytes.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns == Edns::Said)]);
     let start = bytes.len();
     for label in name.trim_end_matches('.').split('.') {
         let length = u8::try_from(label.len()).ok();
@@ -69,6 +81,9 @@ pub(super) fn question(id: u16, name: &str, kind: Kind) -> Option<Vec<u8>> {
     }
     bytes.extend((kind as u16).to_be_bytes());
     bytes.extend(INTERNET.to_be_bytes());
+    if edns == Edns::Left {
+        return Some(bytes);
+    }
     bytes.push(0);
     bytes.extend(OPT.to_be_bytes());
     bytes.extend(LARGEST.to_be_bytes());
@@ -159,6 +174,7 @@ impl Reader<'_> {
     /// nobody takes it for one.
     fn name(&mut self) -> Option<String> {
         let (mut name, mut at, mut after) = (String::new(), self.at, None);
+        let mut hops = 0;
         loop {
             let length = *self.bytes.get(at)?;
             match length >> 6 {
@@ -176,7 +192,8 @@ impl Reader<'_> {
                     let there = usize::from(u16::from_be_bytes([length & 0x3f, low]));
                     after.get_or_insert(at + 2);
                     // Only to what was before, so that no name goes round in a circle.
-                    if there >= at {
+                    hops += 1;
+                    if there >= at || hops > HOPS {
                         return None;
                     }
                     at = there;
@@ -208,11 +225,9 @@ mod tests {
 
     /// An answer to a question: the same bytes, the flags of an answer, and records behind it.
     fn answer(name: &str, kind: Kind, records: &[&[u8]]) -> Vec<u8> {
-        let mut bytes = question(7, name, kind).unwrap();
-        bytes.truncate(bytes.len() - 11);
+        let mut bytes = question(7, name, kind, Edns::Left).unwrap();
         bytes[2] = 0x81;
         bytes[7] = u8::try_from(records.len()).unwrap();
-        bytes[11] = 0;
         bytes.extend(records.concat());
         bytes
     }
@@ -243,12 +258,31 @@ mod tests {
     }
 
     #[test]
+    fn a_name_goes_on_elsewhere_only_so_often() {
+        // Each name but the first is a pointer at the one before.
+        let chain = |hops: usize| {
+            let first = question(7, "a.b", Kind::A, Edns::Left).unwrap().len();
+            let record = [0, 99, 0, 1, 0, 0, 0, 9, 0, 0];
+            let records = (0..hops).map(|nth| {
+                let there = if nth == 0 { 12 } else { first + (nth - 1) * 12 };
+                let there = u16::try_from(there).unwrap() | 0xc000;
+                [&there.to_be_bytes()[..], &record].concat()
+            });
+            let records: Vec<_> = records.collect();
+            let records: Vec<_> = records.iter().map(Vec::as_slice).collect();
+            read(&answer("a.b", Kind::A, &records))
+        };
+        assert!(chain(HOPS).is_some());
+        assert!(chain(HOPS + 1).is_none());
+    }
+
+    #[test]
     fn what_cannot_be_a_name_is_not_asked_for() {
         let long = ["a"; 130].join(".");
         for name in ["", "a..b", &"a".repeat(64), &long] {
-            assert!(question(1, name, Kind::A).is_none(), "{name}");
+            assert!(question(1, name, Kind::A, Edns::Said).is_none(), "{name}");
         }
-        assert!(question(1, "_http._tcp.a.", Kind::Srv).is_some());
+        assert!(question(1, "_http._tcp.a.", Kind::Srv, Edns::Said).is_some());
     }
 
     proptest! {
