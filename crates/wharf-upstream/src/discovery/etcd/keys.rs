@@ -19,6 +19,9 @@ pub(super) struct Keys {
     revision: i64,
 }
 
+/// The longest key that is followed: etcd takes keys of more than a mebibyte.
+const LONGEST: usize = 1024;
+
 /// What an event makes of the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Applied {
@@ -36,12 +39,24 @@ impl Keys {
             unknown: 0,
             revision: response.header.map_or(0, |it| it.revision),
         };
-        for pair in response.kvs.into_iter().take(MOST) {
-            keys.put(pair);
-        }
-        let all = usize::try_from(response.count).unwrap_or_default();
-        keys.unknown = all.saturating_sub(keys.known.len());
+        keys.unknown = usize::try_from(response.count).unwrap_or_default();
+        keys.go_on(response);
         keys
+    }
+
+    /// More of those that were listed.
+    pub(super) fn go_on(&mut self, response: RangeResponse) {
+        for pair in response.kvs {
+            if self.known.len() < MOST {
+                self.put(&pair);
+                self.unknown = self.unknown.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Whether no more can be known.
+    pub(super) fn are_enough(&self) -> bool {
+        self.known.len() >= MOST
     }
 
     /// The revision up to which they are known.
@@ -57,9 +72,9 @@ impl Keys {
             let deleted = event.r#type() == EventType::Delete;
             let Some(pair) = event.kv else { continue };
             if deleted {
-                self.known.remove(&pair.key);
-            } else if self.known.len() < MOST || self.known.contains_key(&pair.key) {
-                self.put(pair);
+                self.known.remove(cut(&pair.key));
+            } else if self.known.len() < MOST || self.known.contains_key(cut(&pair.key)) {
+                self.put(&pair);
             } else {
                 self.unknown += 1;
             }
@@ -71,10 +86,14 @@ impl Keys {
         }
     }
 
-    fn put(&mut self, pair: KeyValue) {
-        let read = read_entry(&pair.value, self.scheme);
+    fn put(&mut self, pair: &KeyValue) {
+        let read = if pair.key.len() > LONGEST {
+            Err(format!("the key is longer than {LONGEST} bytes"))
+        } else {
+            read_entry(&pair.value, self.scheme)
+        };
         let read = read.map_err(|why| format!("{}: {why}", shown(&pair.key)).into());
-        self.known.insert(pair.key, read);
+        self.known.insert(cut(&pair.key).to_vec(), read);
     }
 
     /// All of them as endpoints.
@@ -95,6 +114,11 @@ impl Keys {
             ttl: None,
         }
     }
+}
+
+/// What is kept of a key. Of those that are refused for their length, all that begin alike count as one.
+fn cut(key: &[u8]) -> &[u8] {
+    &key[..key.len().min(LONGEST + 1)]
 }
 
 /// A key as people may see it: of any bytes it may be made.
@@ -182,6 +206,28 @@ mod tests {
         assert_eq!((set.endpoints.len(), set.skips.count()), (1, 1));
         let told = set.skips.first().unwrap();
         assert_eq!(&*told, "/a/00001: \"no endpoint\" is not an endpoint");
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_is_refused_and_not_kept() {
+        let mut keys = listed(1, 1);
+        let long = |length| KeyValue {
+            key: [b"/a/", &vec![b'k'; length][..]].concat(),
+            value: b"h:1".to_vec(),
+        };
+        keys.apply(2, vec![event(true, long(LONGEST - 3))]);
+        keys.apply(3, vec![event(true, long(1_000_000))]);
+        let set = keys.set();
+        assert_eq!((set.endpoints.len(), set.skips.count()), (2, 1));
+        assert!(
+            set.skips
+                .first()
+                .unwrap()
+                .contains("longer than 1024 bytes")
+        );
+        assert!(keys.known.keys().all(|key| key.len() <= LONGEST + 1));
+        keys.apply(4, vec![event(false, long(1_000_000))]);
+        assert_eq!(keys.set().skips.count(), 0);
     }
 
     #[test]

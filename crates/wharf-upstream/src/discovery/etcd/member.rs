@@ -24,7 +24,6 @@ use super::proto::{
 use super::{Etcd, keys};
 use crate::address::{EndpointAddress, Scheme};
 use crate::body::{BoxError, ResponseBody, SendBody};
-use crate::discovery::MOST;
 use crate::error::SendError;
 use crate::options::SendOptions;
 use crate::setup::{StartError, UpstreamSetup};
@@ -71,12 +70,14 @@ impl Member {
         Ok(asked)
     }
 
-    /// The first keys below the prefix.
-    pub(super) async fn range(&self) -> Result<RangeResponse, Unanswered> {
+    /// The first keys below the prefix, behind those that are told already; as they are now, or were then.
+    pub(super) async fn range(&self, page: Page) -> Result<RangeResponse, Unanswered> {
+        let key = page.from.unwrap_or_else(|| self.key.clone());
         let request = RangeRequest {
-            key: self.key.clone(),
+            key,
             range_end: self.range_end.clone(),
-            limit: i64::try_from(MOST).unwrap_or(i64::MAX),
+            limit: page.limit,
+            revision: page.revision,
         };
         let mut client = KvClient::new(self.asked.clone());
         within(client.range(self.signed(request))).await
@@ -112,6 +113,17 @@ impl Member {
     }
 }
 
+/// Some of the keys below the prefix.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Page {
+    /// The first one, if it is not the prefix itself.
+    pub(super) from: Option<Vec<u8>>,
+    /// How many at the most.
+    pub(super) limit: i64,
+    /// As of when; 0 for now.
+    pub(super) revision: i64,
+}
+
 /// Why a member does not answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswered {
@@ -124,6 +136,13 @@ pub(super) enum Unanswered {
     /// It refused, or could not be reached.
     #[error("{}", told(.0))]
     Status(#[from] Status),
+}
+
+impl Unanswered {
+    /// Whether there was an answer, which is more than is taken in one message (4 MiB).
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(self, Self::Status(status) if status.code() == Code::OutOfRange)
+    }
 }
 
 /// What etcd says, else what the connection does, down to its cause.

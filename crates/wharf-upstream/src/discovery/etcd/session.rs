@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
-use tonic::Streaming;
+use tonic::{Status, Streaming};
 
 use super::Etcd;
 use super::keys::{Applied, Keys};
-use super::member::{Member, Unanswered};
+use super::member::{Member, Page, Unanswered};
 use super::proto::WatchResponse;
-use crate::address::EndpointAddress;
+use crate::address::{EndpointAddress, Scheme};
 use crate::discovery::Findings;
 
 /// How long what happens is gathered after the first of it, so that a deployment of many is few changes.
@@ -17,6 +17,9 @@ const SETTLE: Duration = Duration::from_millis(20);
 
 /// How long what is too much to be followed is left alone before it is asked for again.
 const CROWDED: Duration = Duration::from_millis(500);
+
+/// How many keys are asked for at once.
+const PAGE: i64 = 256;
 
 /// How a session ended.
 pub(super) struct Ended {
@@ -66,8 +69,8 @@ async fn follow(
         Err(why) => return why.into(),
     };
     loop {
-        let mut keys = match member.range().await {
-            Ok(response) => Keys::listed(response, etcd.scheme),
+        let mut keys = match list(&member, etcd.scheme).await {
+            Ok(keys) => keys,
             Err(why) => return why.into(),
         };
         *listed = true;
@@ -82,6 +85,41 @@ async fn follow(
             Err(why) => return why,
         }
     }
+}
+
+/// All keys of a member, as they were at one moment. They are told in pages: values may be of a mebibyte and more.
+async fn list(member: &Member, scheme: Scheme) -> Result<Keys, Unanswered> {
+    let mut page = Page {
+        limit: PAGE,
+        ..Page::default()
+    };
+    let mut keys: Option<Keys> = None;
+    loop {
+        let response = match member.range(page.clone()).await {
+            Err(why) if why.is_too_large() && page.limit > 1 => {
+                page.limit = (page.limit / 8).max(1);
+                continue;
+            }
+            response => response?,
+        };
+        let last = response.kvs.last().map(|pair| pair.key.clone());
+        let more = response.more;
+        let keys = match &mut keys {
+            None => keys.insert(Keys::listed(response, scheme)),
+            Some(keys) => {
+                keys.go_on(response);
+                keys
+            }
+        };
+        let (Some(mut next), true, false) = (last, more, keys.are_enough()) else {
+            break;
+        };
+        // The least key that is greater.
+        next.push(0);
+        page.from = Some(next);
+        page.revision = keys.revision();
+    }
+    keys.ok_or_else(|| Status::internal("no keys were told").into())
 }
 
 /// Follows a watch for as long as the keys are known by it.
