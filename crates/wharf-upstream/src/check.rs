@@ -36,6 +36,8 @@ pub(crate) struct Schedule {
     /// Counts the checks, so that each has a jitter of its own.
     nth: u64,
     pub(crate) streak: Streak,
+    /// How many in a row have gone well while requests were kept away for their own failures.
+    well_meanwhile: u32,
 }
 
 impl Schedule {
@@ -45,7 +47,23 @@ impl Schedule {
             asking: false,
             nth: 0,
             streak: Streak::new(),
+            well_meanwhile: 0,
         }
+    }
+
+    /// A check has ended; whether so many in a row have gone well while the endpoint was left alone
+    /// (`well_though_out`) that it is worth a request.
+    const fn is_worth_a_probe(&mut self, well_though_out: bool, rise: u32) -> bool {
+        self.well_meanwhile = if well_though_out {
+            self.well_meanwhile.saturating_add(1)
+        } else {
+            0
+        };
+        let enough = self.well_meanwhile >= rise;
+        if enough {
+            self.well_meanwhile = 0;
+        }
+        enough
     }
 
     /// Whether a check is due; the next one is set then. The first comes at a moment of the first interval
@@ -100,13 +118,20 @@ async fn check(endpoint: &Arc<Endpoint>, settings: &HealthCheckSettings) {
         Ok(Err(_)) | Err(_) => Some(false),
     };
     let (fall, rise) = (settings.fall.get(), settings.rise.get());
-    let turned = {
+    let out = endpoint.is_ejected();
+    let (turned, worth_a_probe) = {
         let mut schedule = endpoint.schedule();
         schedule.asking = false;
-        well.and_then(|well| schedule.streak.note(well, fall, rise))
+        (
+            well.and_then(|well| schedule.streak.note(well, fall, rise)),
+            well.is_some_and(|well| schedule.is_worth_a_probe(well && out, rise)),
+        )
     };
     if let Some(up) = turned {
         endpoint.turned(up);
+    }
+    if worth_a_probe {
+        endpoint.hasten_probe();
     }
 }
 
@@ -150,4 +175,17 @@ async fn ask(endpoint: &Endpoint, lease: &Lease, settings: &HealthCheckSettings)
 async fn serves(status: StatusCode, answer: Incoming) -> Option<()> {
     let whole = Limited::new(answer, MOST).collect().await.ok()?;
     (status == StatusCode::OK && grpc::says_serving(&whole.to_bytes())).then_some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_good_checks_in_a_row_are_worth_one_request_and_then_as_many_again() {
+        let mut schedule = Schedule::new();
+        let said = [true, false, true, true, true, true, false]
+            .map(|well| schedule.is_worth_a_probe(well, 2));
+        assert_eq!(said, [false, false, false, true, false, true, false]);
+    }
 }

@@ -46,9 +46,6 @@ impl Upstream {
         let context = self.context();
         context.closing.cancel();
         context.pool.close_all(CloseReason::Drained);
-        for endpoint in &self.fleet().endpoints {
-            endpoint.dismiss();
-        }
         let left = async {
             while context.pool.active() > 0 {
                 sleep(LOOK).await;

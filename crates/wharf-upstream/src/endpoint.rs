@@ -195,15 +195,6 @@ impl Endpoint {
         self.grow();
     }
 
-    /// Tells those who wait for a connection that there will be none.
-    pub(crate) fn dismiss(&self) {
-        let waiting = self.ledger().dismiss(self.context.clock.now());
-        for waiter in waiting {
-            // One that is gone does not need to hear it.
-            drop(waiter.send(Err(LeaseError::Closed)));
-        }
-    }
-
     /// Begins the connections that are missing.
     pub(crate) fn grow(self: &Arc<Self>) {
         if self.context.closing.is_cancelled() {

@@ -27,8 +27,9 @@ pub(crate) struct Flight {
 
 impl Flight {
     /// A request is about to be given to the codec.
-    pub(crate) fn begin(mut lease: Lease, load: Load, begun: Instant) -> Self {
+    pub(crate) fn begin(mut lease: Lease, mut load: Load, begun: Instant) -> Self {
         lease.begin();
+        load.is_given(begun);
         let pool = &load.endpoint().context.pool;
         Self {
             request: lease.handle.begin_request(pool),
@@ -101,7 +102,7 @@ impl Flight {
         let now = Instant::now();
         self.judge(&HeaderMap::new(), now);
         let outcome = self.verdict.outcome();
-        self.load.endpoint().tally.ended(outcome);
+        self.load.ends(outcome);
         self.request.end(outcome, now - self.begun);
         self.lease.complete();
     }
@@ -119,7 +120,6 @@ impl Flight {
 
     /// Whoever asked gave it up.
     pub(crate) fn abandon(self) {
-        self.load.endpoint().tally.ended(Outcome::Cancelled);
         self.lease.conclude(CloseReason::Abandoned);
     }
 
@@ -129,7 +129,8 @@ impl Flight {
     }
 
     /// There is no answer, for that reason; `owes` is whom it was waited for.
-    pub(crate) fn failed(self, error: &SendError, owes: Owes) {
+    pub(crate) fn failed(mut self, error: &SendError, owes: Owes) {
+        self.load.is_unanswered();
         match error {
             SendError::DeadlineExceeded { .. } => self.overdue(owes),
             SendError::ResponseTimeout { .. } | SendError::SendTimeout { .. } => self.late(),
@@ -167,6 +168,7 @@ impl Flight {
     fn fail(mut self, reason: CloseReason) {
         let now = Instant::now();
         self.load.note(Answer::Failed { retry_after: None }, now);
+        self.load.ends(Outcome::ServerError);
         self.request.end(Outcome::ServerError, now - self.begun);
         self.lease.conclude(reason);
     }

@@ -1,7 +1,7 @@
 //! Hedging: a request whose answer is long in coming is sent to another endpoint too, and the first answer taken.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
@@ -32,7 +32,7 @@ impl Upstream {
     /// budget of retries pays keeps an upstream that is slow as a whole from being asked twice as much.
     pub(crate) async fn hedged(
         &self,
-        load: Load,
+        mut load: Load,
         request: Request<SendBody>,
         options: &SendOptions,
         after: Duration,
@@ -40,19 +40,19 @@ impl Upstream {
         let Some(copy) = Replay::of(&request).copy() else {
             return self.attempt(load, request, options).await;
         };
-        let (asked, begun) = (Arc::clone(load.endpoint()), Instant::now());
+        let (asked, given) = (Arc::clone(load.endpoint()), load.watch());
         let mut first = pin!(self.attempt(load, request, options));
         tokio::select! {
             biased;
             answered = first.as_mut() => return answered,
             () = sleep(after) => {}
         }
-        let Some(load) = self.choose_another(options.hash, &asked) else {
+        let Some(mut load) = self.choose_another(options.hash, &asked) else {
             return first.await;
         };
         let other = Arc::clone(load.endpoint());
         other.tally.hedged();
-        let hedged = Instant::now();
+        let given_too = load.watch();
         let mut second = pin!(self.attempt(load, copy, options));
         let (answered, won) = tokio::select! {
             biased;
@@ -62,9 +62,9 @@ impl Upstream {
         if is_good(&answered) {
             if won {
                 other.tally.won();
-                asked.outrun(begun.elapsed());
+                outrun(&asked, &given);
             } else {
-                other.outrun(hedged.elapsed());
+                outrun(&other, &given_too);
             }
             return answered;
         }
@@ -84,6 +84,14 @@ impl Upstream {
             .ok()?;
         let another = !Arc::ptr_eq(load.endpoint(), than);
         (another && self.may_retry()).then_some(load)
+    }
+}
+
+/// `endpoint` has not answered yet what it was given: its time counts from then, and not from when the request began
+/// to wait for a connection of ours.
+fn outrun(endpoint: &Endpoint, given: &OnceLock<Instant>) {
+    if let Some(given) = given.get() {
+        endpoint.outrun(given.elapsed());
     }
 }
 

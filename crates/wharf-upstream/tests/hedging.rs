@@ -8,6 +8,8 @@ use futures_util::future::join_all;
 use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep};
+use wharf_pool::Outcome;
+use wharf_pool::config::Count;
 use wharf_upstream::{Balance, SendBody, SendOptions, Upstream};
 
 use crate::servers::{Server, get, head, until, upstream};
@@ -82,12 +84,52 @@ async fn the_first_answer_is_taken_and_the_other_request_given_up_without_blame(
         (loser.failures, loser.metrics.ejections, loser.in_flight),
         (0, 0, 0)
     );
+    let given_up = loser.metrics.requests_by_outcome.iter();
+    let given_up: u64 = given_up
+        .filter(|(outcome, _)| *outcome == Outcome::Cancelled)
+        .map(|(_, count)| count)
+        .sum();
+    assert_eq!(given_up, hedged.0);
     // It is known to take longer than it did before it was asked.
     assert!(
         loser.latency >= Duration::from_millis(40),
         "{:?}",
         loser.latency
     );
+}
+
+#[tokio::test]
+async fn who_is_outrun_is_not_slower_for_the_time_that_a_request_waited_here() {
+    let ((busy, _), (fast, _)) = (
+        answers("200 OK", Duration::from_secs(1)).await,
+        answers("200 OK", Duration::ZERO).await,
+    );
+    let upstream = upstream(&[busy.url("http"), fast.url("http")], |setup| {
+        setup.settings.balance = Balance::RoundRobin;
+        setup.settings.pool.protocol.max_connections_per_endpoint = Count::new(1).unwrap();
+    });
+    let options = SendOptions::default();
+    let answered = tokio::join!(
+        async {
+            // One to each in turn: the first has its only connection in use from here on.
+            let one = upstream.send(get("/"), &options);
+            let other = upstream.send(get("/"), &options);
+            tokio::join!(one, other)
+        },
+        async {
+            until("it is busy", || upstream.endpoints()[0].in_flight == 1).await;
+            let before = upstream.endpoints()[0].latency;
+            let mut hedged = 0;
+            while hedged == 0 {
+                upstream.send(get("/"), &hedging()).await.unwrap();
+                hedged = hedges(&upstream).1;
+            }
+            (before, upstream.endpoints()[0].latency)
+        }
+    );
+    let (before, after) = answered.1;
+    assert!(after <= before, "{before:?} {after:?}");
+    assert!(answered.0.0.is_ok() && answered.0.1.is_ok());
 }
 
 #[tokio::test]

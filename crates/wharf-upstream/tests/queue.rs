@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::time::Instant;
 use wharf_pool::config::Count;
-use wharf_upstream::{SendOptions, Upstream};
+use wharf_upstream::{EndpointAddress, SendOptions, Upstream};
 
 use crate::servers::{Server, ask, get, until, upstream};
 
@@ -105,6 +106,37 @@ async fn whoever_waits_when_an_upstream_is_replaced_is_answered_by_its_successor
     // Whoever still has the old one asks the new one from now on.
     assert_eq!(ask(&old, "/").await.unwrap().1, after.address.to_string());
     assert!(old.refusals().iter().all(|(_, n)| *n == 0));
+}
+
+#[tokio::test]
+async fn who_waits_for_an_endpoint_that_has_left_goes_to_the_successor_too() {
+    let (before, other, after) = (
+        Server::good().await,
+        Server::good().await,
+        Server::good().await,
+    );
+    let old = narrow(&before, 10, Duration::from_secs(20)).await;
+    let busy = join_all([ask(&old, "/?2000"), ask(&old, "/?2000")]);
+    let waits = async {
+        until("both are under way", || before.requests() == 2).await;
+        ask(&old, "/").await
+    };
+    let replace = async {
+        until("one waits", || old.endpoints()[0].waiting == 1).await;
+        let mut settings = old.settings();
+        settings.endpoints = vec![other.url("http").parse::<EndpointAddress>().unwrap().into()];
+        old.apply(settings).unwrap();
+        let new = upstream(&[after.url("http")], |_| {});
+        let begun = Instant::now();
+        let cut = old.close_for(&new, Duration::from_secs(20)).await;
+        (cut, begun, new)
+    };
+    let (busy, (waited, answered), (cut, begun, _new)) =
+        tokio::join!(busy, async { (waits.await, Instant::now()) }, replace);
+    assert!(busy.iter().all(Result::is_ok), "{busy:?}");
+    assert_eq!((waited.unwrap().1, cut), (after.address.to_string(), 0));
+    // At once, and not when those before it were answered.
+    assert!(answered - begun < Duration::from_secs(1));
 }
 
 #[tokio::test]

@@ -87,6 +87,31 @@ async fn health_checks_take_an_endpoint_out_and_back() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_requests_have_put_out_is_tried_when_checks_find_it_well() {
+    let well = Arc::new(AtomicBool::new(false));
+    let (moody, good) = (moody(&well).await, Server::good().await);
+    let upstream = upstream(&[moody.url("http"), good.url("http")], |setup| {
+        let mut checks = HealthCheckSettings::default();
+        checks.interval = Duration::from_millis(250);
+        // It is not down: only requests say that it fails.
+        checks.fall = Count::new(1000).unwrap();
+        setup.settings.health_check = Some(checks);
+        setup.settings.balance = Balance::RoundRobin;
+    });
+    let begun = Instant::now();
+    while state(&upstream, 0) != "ejected" {
+        ask(&upstream, "/").await.unwrap();
+    }
+    well.store(true, Ordering::SeqCst);
+    while state(&upstream, 0) != "ready" {
+        assert_eq!(ask(&upstream, "/").await.unwrap().0, 200);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // It would have been left alone for that long.
+    assert!(begun.elapsed() < Duration::from_secs(25));
+}
+
+#[tokio::test]
 async fn a_check_is_a_connection_too_where_nothing_else_is_asked() {
     let ((_kept, gone), good) = (nobody(), Server::good().await);
     let upstream = upstream(&[gone, good.url("http")], |setup| {

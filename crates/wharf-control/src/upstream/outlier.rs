@@ -134,6 +134,16 @@ impl Outlier {
         due
     }
 
+    /// Something says that it may be well (active checks that succeed): the probe is due now. It still decides, for
+    /// what answers a check may yet fail requests.
+    pub const fn hasten_probe(&mut self, now: Timestamp) {
+        if let State::Ejected { until } = &mut self.state
+            && until.as_nanos() > now.as_nanos()
+        {
+            *until = now;
+        }
+    }
+
     /// The probe was called off before it had an outcome: the next request may be one.
     pub const fn call_off_probe(&mut self, now: Timestamp) {
         if let State::Probing { .. } = self.state {

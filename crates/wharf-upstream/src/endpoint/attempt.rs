@@ -220,13 +220,18 @@ impl Attempt {
         self.ended();
         let now = endpoint.context.clock.now();
         tracing::debug!(endpoint = %endpoint.address, %error, "no connection");
-        if error.is_the_endpoints() {
+        let theirs = error.is_the_endpoints();
+        if theirs {
             endpoint.note(Answer::Failed { retry_after: None }, Instant::now());
         }
         let wait = endpoint.context.random().unit();
         let hopeless = {
             let mut ledger = endpoint.ledger();
-            ledger.back_off.failed(wait, now);
+            if theirs {
+                ledger.back_off.failed(wait, now);
+            } else {
+                ledger.back_off.pause(now);
+            }
             ledger.hopeless(now)
         };
         for waiter in hopeless {
@@ -243,11 +248,36 @@ impl Drop for Attempt {
 }
 
 impl BackOff {
+    /// It was a limit of ours: it says nothing of the endpoint, and is asked about again after the least time.
+    fn pause(&mut self, now: Timestamp) {
+        self.until = self.until.max(now.after(BACK_OFF));
+    }
+
     /// 100 ms, doubled with each failure in a row up to 30 s, of which a part taken by chance is waited:
     /// gateways that have lost the same endpoint must not all come back at once.
     fn failed(&mut self, part: f64, now: Timestamp) {
         let doubled = BACK_OFF.saturating_mul(1 << self.failures.min(16));
         self.failures = self.failures.saturating_add(1);
         self.until = now.after(doubled.min(BACK_OFF_MOST).mul_f64(part));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_ours_is_a_pause_and_no_failure() {
+        let at = |millis| Timestamp::after_start(Duration::from_millis(millis));
+        let mut back_off = BackOff::default();
+        for nth in 0..20 {
+            back_off.pause(at(nth));
+        }
+        assert_eq!((back_off.failures, back_off.until), (0, at(119)));
+        for _ in 0..20 {
+            back_off.failed(1.0, at(200));
+        }
+        back_off.pause(at(300));
+        assert_eq!((back_off.failures, back_off.until), (20, at(30_200)));
     }
 }

@@ -235,14 +235,15 @@ impl Endpoint {
             ticket,
         };
         self.settle();
-        if self.context.closing.is_cancelled() {
-            // Whoever closes has told those in line, and perhaps came too early for this one.
-            self.dismiss();
-        }
-        match timeout_at(self.context.clock.instant(until), granted).await {
-            Ok(Ok(granted)) => granted,
-            // Nobody drops a waiter without a word.
-            Ok(Err(_)) | Err(_) => Err(LeaseError::Timeout),
+        tokio::select! {
+            biased;
+            granted = timeout_at(self.context.clock.instant(until), granted) => match granted {
+                Ok(Ok(granted)) => granted,
+                // Nobody drops a waiter without a word.
+                Ok(Err(_)) | Err(_) => Err(LeaseError::Timeout),
+            },
+            // Heard here, and not said by who closes: he does not know those who wait for an endpoint that has left.
+            () = self.context.closing.cancelled() => Err(LeaseError::Closed),
         }
     }
 }

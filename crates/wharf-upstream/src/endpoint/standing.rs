@@ -66,6 +66,7 @@ impl Standing {
     pub(crate) fn begin_again(&mut self, now: Timestamp) {
         self.latency = PeakEwma::new(LATENCY_UNKNOWN, now);
         self.phantom = PhantomLoad::new();
+        self.silence = Silence::default();
         self.slow_start.begin(now);
     }
 
@@ -112,6 +113,18 @@ impl Endpoint {
     pub(super) fn call_off(&self) {
         let now = self.context.clock.now();
         self.standing().outlier.call_off_probe(now);
+    }
+
+    /// Whether it is left alone for what its answers were.
+    pub(crate) fn is_ejected(&self) -> bool {
+        let now = self.context.clock.now();
+        self.standing().admission(now) == Admission::Leave
+    }
+
+    /// Checks find it well: one request may see whether it is.
+    pub(crate) fn hasten_probe(&self) {
+        let now = self.context.clock.now();
+        self.standing().outlier.hasten_probe(now);
     }
 
     /// It has said something of which it is not yet known whether it is good.
@@ -201,5 +214,15 @@ mod tests {
         // A tenth of its share at first.
         assert!((standing.request_cost(0, 1, at(2)) - 10.0).abs() < 1e-9);
         assert!((standing.request_cost(0, 1, at(32)) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn whoever_waited_in_vain_before_it_was_back_is_not_its_fault_now() {
+        let millis = |it| Timestamp::after_start(Duration::from_millis(it));
+        let mut standing = Standing::new(at(0));
+        assert!(!standing.silence.unanswered(millis(0), millis(900)));
+        standing.begin_again(at(1));
+        assert!(!standing.silence.unanswered(millis(1000), millis(1900)));
+        assert!(standing.silence.unanswered(millis(1900), millis(2100)));
     }
 }

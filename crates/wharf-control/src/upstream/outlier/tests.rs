@@ -122,6 +122,26 @@ fn a_probe_that_is_lost_or_called_off_is_followed_by_another() {
 }
 
 #[test]
+fn a_probe_may_come_sooner_and_still_decides() {
+    let mut endpoint = Endpoint::new();
+    endpoint.outlier.hasten_probe(second(0));
+    assert_eq!(endpoint.outlier.admission(second(0)), Admission::Serve);
+    endpoint.eject(second(0));
+    endpoint.outlier.hasten_probe(second(5));
+    assert!(endpoint.outlier.begin_probe(second(5)));
+    // One is under way: there is not another for it.
+    endpoint.outlier.hasten_probe(second(6));
+    assert_eq!(endpoint.outlier.admission(second(6)), Admission::Leave);
+    assert!(matches!(
+        endpoint.record(Failure, second(7)),
+        Returned::Ejected(ejection) if ejection.until == second(67)
+    ));
+    // What is due already is not put off.
+    endpoint.outlier.hasten_probe(second(80));
+    assert_eq!(endpoint.outlier.admission(second(67)), Admission::Probe);
+}
+
+#[test]
 fn ejections_grow_to_five_minutes_and_good_times_shorten_them() {
     let mut endpoint = Endpoint::new();
     let mut now = second(0);

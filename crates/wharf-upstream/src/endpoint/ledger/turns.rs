@@ -116,20 +116,9 @@ impl Ledger {
         if self.open > 0 || self.connecting > 0 {
             return Vec::new();
         }
-        all_of(&mut self.waiters, now)
+        let all = std::iter::from_fn(|| self.waiters.next(Duration::ZERO, now));
+        all.map(|(waiter, _)| waiter).collect()
     }
-
-    /// All who wait; they wait no longer.
-    pub(in crate::endpoint) fn dismiss(&mut self, now: Timestamp) -> Vec<Waiter> {
-        let mut all = all_of(&mut self.waiters, now);
-        all.append(&mut all_of(&mut self.upgrades, now));
-        all
-    }
-}
-
-fn all_of(line: &mut Waiters<Waiter>, now: Timestamp) -> Vec<Waiter> {
-    let all = std::iter::from_fn(|| line.next(Duration::ZERO, now));
-    all.map(|(waiter, _)| waiter).collect()
 }
 
 /// When a queue stands: while even the shortest wait is over a tenth of the longest allowed. The law's own 5 ms
