@@ -5,7 +5,7 @@ use http::header::{CONNECTION, HOST, HeaderName};
 
 /// Fields that wharf writes itself. CGI makes `_` of `-`, and `HTTP_PROXY` of `Proxy`, which programs take
 /// for a setting: what only there becomes one of these is none of a client's business either.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "content-length",
     "forwarded",
     "host",
@@ -14,6 +14,7 @@ const OURS: [&str; 8] = [
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
+    "x-real-ip",
 ];
 
 /// What begins the names of wharf's own fields.
@@ -207,6 +208,7 @@ mod tests {
             ("proxy", "http://evil"),
             ("x_forwarded_for", "1"),
             ("x-forwarded_proto", "1"),
+            ("x_real_ip", "1"),
             ("content_length", "1"),
             ("transfer_encoding", "1"),
             ("x-forwarded-for", "1.1.1.1"),

@@ -10,6 +10,7 @@ use http::{StatusCode, Version};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The name that wharf has in `Via`.
 const PSEUDONYM: &str = "wharf";
@@ -81,7 +82,12 @@ impl Origin {
         element.push_str(self.scheme.as_str());
         // One buffer for both: the address stands in the element.
         let element = Bytes::from(element);
-        append(fields, X_FORWARDED_FOR, element.slice(address));
+        let address = element.slice(address);
+        // One address and no list: who came before us is in the others, and what a client says of itself in none.
+        if let Ok(address) = HeaderValue::from_maybe_shared(address.clone()) {
+            fields.insert(X_REAL_IP, address);
+        }
+        append(fields, X_FORWARDED_FOR, address);
         append(fields, FORWARDED, element);
     }
 }
@@ -215,6 +221,7 @@ mod tests {
     fn an_upstream_is_told_peer_scheme_and_host() {
         let fields = told("192.0.2.7", Scheme::Https, "a.example:8443", &[]);
         assert_eq!(fields["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(fields["x-real-ip"], "192.0.2.7");
         assert_eq!(fields["x-forwarded-proto"], "https");
         assert_eq!(fields["x-forwarded-host"], "a.example:8443");
         let expected = "for=192.0.2.7;host=\"a.example:8443\";proto=https";
@@ -248,11 +255,15 @@ mod tests {
             ("forwarded", "for=10.0.0.1"),
             ("x-forwarded-proto", "https"),
             ("x-forwarded-host", "evil"),
+            ("x-real-ip", "10.0.0.1"),
+            ("x-real-ip", "10.0.0.2"),
         ];
         let fields = told("192.0.2.7", Scheme::Http, "a", &before);
         let list = "10.0.0.1, 10.0.0.2, 10.0.0.3, 192.0.2.7";
         assert_eq!(fields["x-forwarded-for"], list);
         assert_eq!(fields.get_all("x-forwarded-for").iter().count(), 1);
+        assert_eq!(fields["x-real-ip"], "192.0.2.7");
+        assert_eq!(fields.get_all("x-real-ip").iter().count(), 1);
         let expected = "for=10.0.0.1, for=192.0.2.7;host=\"a\";proto=http";
         assert_eq!(fields["forwarded"], expected);
         assert_eq!(fields["x-forwarded-proto"], "http");

@@ -126,6 +126,7 @@ mod tests {
             "x-forwarded-for",
             "x-forwarded-host",
             "x-forwarded-proto",
+            "x-real-ip",
         ];
         assert_eq!(names, expected);
         assert_eq!(head.headers["connection"], "te");
