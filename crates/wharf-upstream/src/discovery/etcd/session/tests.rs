@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use super::super::proto::event::EventType;
 use super::super::proto::watch_request::RequestUnion;
 use super::super::proto::{
-    Event, KeyValue, RangeResponse, ResponseHeader, WatchRequest, WatchResponse,
+    Event, KeyValue, RangeRequest, RangeResponse, ResponseHeader, WatchRequest, WatchResponse,
 };
 use crate::discovery::etcd::Etcd;
 use crate::{Scheme, Upstream, UpstreamSetup};
@@ -126,19 +126,23 @@ async fn forgetful(request: Request<Incoming>, ranges: &AtomicUsize) -> Answer {
     }
 }
 
-#[tokio::test]
-async fn what_etcd_has_forgotten_is_asked_for_as_a_whole() {
+/// A stand-in that ends with what is returned, and an upstream that follows it.
+async fn followed<F>(
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) -> (Upstream, JoinSet<()>)
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let member = format!("http://{}", listener.local_addr().unwrap());
-    let ranges = Arc::new(AtomicUsize::new(0));
-    let (count, mut tasks) = (Arc::clone(&ranges), JoinSet::new());
+    let mut tasks = JoinSet::new();
     tasks.spawn(async move {
         let mut serving = JoinSet::new();
         while let Ok((socket, _)) = listener.accept().await {
-            let ranges = Arc::clone(&count);
+            let answer = answer.clone();
             let service = service_fn(move |request| {
-                let ranges = Arc::clone(&ranges);
-                async move { Ok::<_, Infallible>(forgetful(request, &ranges).await) }
+                let answered = answer(request);
+                async move { Ok::<_, Infallible>(answered.await) }
             });
             let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
             serving.spawn(async move {
@@ -155,6 +159,56 @@ async fn what_etcd_has_forgotten_is_asked_for_as_a_whole() {
     setup.settings.pool.protocol.min_idle = None;
     let upstream = Upstream::start(setup).unwrap();
     upstream.follow(Etcd::new([member.parse().unwrap()], "/a/"));
+    (upstream, tasks)
+}
+
+/// An etcd with 300 keys, whose values are too large to be told all at once.
+async fn heavy(request: Request<Incoming>) -> Answer {
+    if request.uri().path() != "/etcdserverpb.KV/Range" {
+        return streaming(&[]);
+    }
+    let bytes = request.into_body().collect().await.unwrap().to_bytes();
+    let asked = RangeRequest::decode(&bytes[5..]).unwrap();
+    // The first page says as of when the others are.
+    let is_first = asked.key == b"/a/";
+    assert_eq!(asked.revision, if is_first { 0 } else { 7 });
+    // Most are no endpoints, for their length.
+    let value = |nth| format!("h{nth}:1{}", " ".repeat(if nth < 280 { 30_000 } else { 0 }));
+    let keys = (0..300).map(|nth| pair(&format!("/a/{nth:03}"), &value(nth)));
+    let mut keys: Vec<_> = keys.filter(|pair| pair.key >= asked.key).collect();
+    let count = keys.len();
+    keys.truncate(usize::try_from(asked.limit).unwrap());
+    unary(&RangeResponse {
+        header: Some(at(7)),
+        more: keys.len() < count,
+        kvs: keys,
+        count: i64::try_from(count).unwrap(),
+    })
+}
+
+#[tokio::test]
+async fn keys_that_are_too_large_for_one_answer_are_told_in_pages() {
+    let (upstream, _tasks) = followed(heavy).await;
+    for _ in 0..1500 {
+        if upstream.endpoints().len() == 20 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(upstream.endpoints().len(), 20);
+    let report = upstream.discovery().unwrap();
+    assert_eq!((report.revision, report.skipped), (Some(7), 280));
+}
+
+#[tokio::test]
+async fn what_etcd_has_forgotten_is_asked_for_as_a_whole() {
+    let ranges = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&ranges);
+    let (upstream, _tasks) = followed(move |request| {
+        let ranges = Arc::clone(&count);
+        async move { forgetful(request, &ranges).await }
+    })
+    .await;
     let found = || -> Vec<_> {
         let endpoints = upstream.endpoints();
         endpoints.iter().map(|it| it.address.to_string()).collect()
