@@ -2,7 +2,7 @@
 //!
 //! **Responsible for:** how healthy a pool is, which connection to give up when it is full, how
 //! fast is too slow, how often is too often, when to try again, how to spread what must not all
-//! happen at once, what a client of several servers decides ([`upstream`]), and a server that is
+//! happen at once, how near memory is to its end, what a client of several servers decides ([`upstream`]), and a server that is
 //! asked for too much ([`overload`]). Each is a plain value
 //! with plain methods, a few arithmetic operations each.
 //!
@@ -20,6 +20,7 @@ mod deadline;
 mod health;
 mod jitter;
 pub mod overload;
+mod pressure;
 mod random;
 mod rate;
 mod ratio;
@@ -38,6 +39,7 @@ pub use health::{
     HealthWindow, UnavailableCause,
 };
 pub use jitter::{jittered, offset, spread};
+pub use pressure::{MemoryLoad, PressureLaw, Rung, share_of};
 pub use random::Random;
 pub use rate::TokenBucket;
 pub use ratio::SlidingRatio;
