@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use tokio_util::task::TaskTracker;
-use wharf_pool::{Cidr, Clock, CloseReason, Command, Pool, RejectReason};
+use wharf_pool::{Cidr, Clock, CloseReason, Command, Pool, RejectReason, Strain};
 
 use crate::codecs::Codecs;
 use crate::connection::HttpConnection;
@@ -25,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) pools: Pools,
     pub(crate) observer: Option<Arc<dyn RequestObserver>>,
     pub(crate) lame: Arc<Lame>,
+    /// How short of memory the process is.
+    pub(crate) strain: Arc<Strain>,
     /// What its connections are secured with, if they are.
     pub(crate) tls: Option<tls::Acceptor>,
     /// How HTTP/2's frames are spoken where the listener has no pool for it, but one for gRPC.
@@ -61,6 +63,7 @@ impl Context {
             pools: Pools::default().with(protocol, pool.clone()),
             observer: None,
             lame: Arc::default(),
+            strain: Arc::default(),
             tls: None,
             http2: Http2Settings::default(),
             calls: Calls::default(),

@@ -26,8 +26,10 @@ impl Link {
     pub(crate) fn farewell(&self, last: bool) -> Option<CloseReason> {
         let told = self.handle.command().map(Command::reason);
         let lame = || self.shared.is_lame().then_some(CloseReason::Drained);
+        let parts = || self.shared.strain.parts().then_some(CloseReason::Pressure);
         told.or(last.then_some(CloseReason::MaxRequests))
             .or_else(lame)
+            .or_else(parts)
     }
 }
 

@@ -85,6 +85,7 @@ impl Listening {
                 calls: server.calls.clone(),
                 tally: server.tallies.of(&name),
                 lame: Arc::clone(&server.drain.lame),
+                strain: server.drain.registry.strain(),
                 trusted_proxies: opening.trusted_proxies,
                 drain: Arc::clone(&server.drain.plan),
                 user_timeout: opening.tcp.user_timeout,

@@ -14,7 +14,7 @@ pub(crate) use sending::{Sending, taken_by_peer};
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use wharf_control::MinDataRate;
+use wharf_control::{MinDataRate, Rung};
 use wharf_pool::config::{CommonSettings, DryRun};
 
 /// A peer may be slower than `min_data_rate` for so long in all (Kestrel's and IIS's number).
@@ -50,6 +50,15 @@ impl Timeouts {
             stream_idle: common.stream_idle_timeout,
             min_rate,
             dry_run: common.dry_run,
+        }
+    }
+
+    /// The same where memory is as short as this rung says: a peer that takes nothing, or owes something and
+    /// is silent, holds what we keep for it, and has less time for that.
+    pub(crate) fn under(self, rung: Rung) -> Self {
+        Self {
+            stream_idle: self.stream_idle.map(|timeout| rung.idle(timeout)),
+            ..self
         }
     }
 }

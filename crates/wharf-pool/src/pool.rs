@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use wharf_control::Timestamp;
+use wharf_control::{Rung, Timestamp};
 
 pub(crate) use change::limits_of;
 pub use health::Health;
@@ -142,8 +142,13 @@ impl<C: Connection> Pool<C> {
         Arc::clone(&self.shared().clock)
     }
 
-    /// A number that grows with every change of the configuration, so that a driver can keep what
-    /// it made of it.
+    /// How far the server goes for want of memory.
+    pub fn rung(&self) -> Rung {
+        self.shared().strain.rung()
+    }
+
+    /// A number that grows with every change of the configuration, or of [`Pool::rung`], so that a driver
+    /// can keep what it made of them.
     pub fn generation(&self) -> u64 {
         self.inner.generation.load(Ordering::Acquire)
     }

@@ -130,7 +130,7 @@ impl<C: Connection> Crowd<C> {
     }
 }
 
-fn standing<C: Connection>(entry: &Entry<C>, now: Timestamp) -> (Standing, Timestamp) {
+pub(crate) fn standing<C: Connection>(entry: &Entry<C>, now: Timestamp) -> (Standing, Timestamp) {
     let state = entry.state.load();
     if entry.control.command().is_some() {
         // It has been asked to leave: nobody asks it again.

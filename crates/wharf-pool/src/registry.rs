@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use wharf_control::{Timestamp, UnavailableCause};
+use wharf_control::{Rung, Timestamp, UnavailableCause};
 
 use crate::books::{Books, Occupancy, ScopeKind, ScopeLimits};
 use crate::config::PoolConfig;
@@ -21,8 +21,10 @@ use crate::handle::ConnectionHandle;
 use crate::listener::Listener;
 use crate::metrics::Metrics;
 use crate::pool::{Pool, Surroundings, limits_of};
+use crate::relief::Relieved;
 use crate::shared::{Clock, Shared};
-use crate::{CloseReason, ConnId, ListenerName, PoolName, reclaim};
+use crate::strain::Strain;
+use crate::{CloseReason, ConnId, ListenerName, PoolName, reclaim, relief};
 
 /// Every pool and listener of a process, under one limit. Cheap to clone.
 ///
@@ -327,6 +329,28 @@ impl<C: Connection> Registry<C> {
         Arc::clone(&self.inner.shared.clock)
     }
 
+    /// How short of memory the process is.
+    pub fn strain(&self) -> Arc<Strain> {
+        Arc::clone(&self.inner.shared.strain)
+    }
+
+    /// Does what is to be done on this rung, for this look: connections are given up for want of memory,
+    /// and everybody sees how short it is. Whoever watches the memory calls it with every look.
+    pub fn relieve(&self, rung: Rung, pressure: f64) -> Relieved {
+        let shared = &self.inner.shared;
+        let from = shared.strain.set(rung, pressure);
+        if from != rung {
+            let to = rung;
+            self.all().iter().for_each(Pool::grow_old);
+            self.connections().iter().for_each(|it| it.control().wake());
+            shared.tell(|| (None, EventKind::PressureChanged { from, to }));
+        }
+        if rung == Rung::Calm {
+            return Relieved::default();
+        }
+        relief::relieve(shared, rung)
+    }
+
     /// Whether the process takes work.
     pub fn state(&self) -> ServingState {
         ServingState::ALL[usize::from(self.inner.state.load(Ordering::Relaxed))]
@@ -379,6 +403,7 @@ impl<C: Connection> Registry<C> {
             inner.lag_nanos.store(u64::MAX, Ordering::Relaxed);
             let surroundings = Surroundings {
                 lag: Duration::from_nanos(lag),
+                pressure: inner.shared.strain.pressure(),
                 unavailable: match self.state() {
                     ServingState::Starting => Some(UnavailableCause::Starting),
                     ServingState::Serving => None,

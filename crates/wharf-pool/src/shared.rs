@@ -11,6 +11,7 @@ use crate::books::{Books, ScopeId};
 use crate::connection::Connection;
 use crate::entry::Entry;
 use crate::events::{Event, EventKind, Events};
+use crate::strain::Strain;
 use crate::table::Table;
 use crate::wheel::Wheel;
 
@@ -37,6 +38,7 @@ impl Clock {
 /// never runs code that is not ours.
 pub(crate) struct Shared<C: Connection> {
     pub(crate) clock: Arc<Clock>,
+    pub(crate) strain: Arc<Strain>,
     pub(crate) table: Table<Entry<C>>,
     pub(crate) wheel: Wheel<Entry<C>>,
     pub(crate) events: Events,
@@ -52,6 +54,7 @@ impl<C: Connection> Shared<C> {
     pub(crate) fn new(books: Books, process: ScopeId) -> Self {
         Self {
             clock: Arc::default(),
+            strain: Arc::default(),
             table: Table::new(),
             wheel: Wheel::new(),
             events: Events::new(),

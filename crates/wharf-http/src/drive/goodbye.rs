@@ -26,7 +26,8 @@ pub(super) struct Goodbye {
     linger: Duration,
     /// but not longer than to here.
     latest: Timestamp,
-    /// Then it is cut, whatever is in flight. A drain has a deadline of its own, for all together.
+    /// Then it is cut, whatever is in flight. A drain has a deadline of its own, for all together; what is in flight
+    /// for want of memory has those that it had before.
     cut_at: Timestamp,
 }
 
@@ -41,7 +42,7 @@ impl Goodbye {
         } else {
             Duration::ZERO
         };
-        let cut_at = if drain.is_some() {
+        let cut_at = if drain.is_some() || reason == CloseReason::Pressure {
             Timestamp::MAX
         } else {
             now.after(grace)
@@ -88,7 +89,9 @@ impl Goodbye {
             // Who has not even greeted is not waited for longer than for a first request.
             (Standing::Silent, Some(_)) => (self.idle_until, true),
             // Part of a first request is no way to keep a place that somebody waits for.
-            (Standing::Silent, None) if self.reason == CloseReason::Reclaimed => {
+            (Standing::Silent, None)
+                if matches!(self.reason, CloseReason::Reclaimed | CloseReason::Pressure) =>
+            {
                 (self.idle_until, true)
             }
             (Standing::Silent | Standing::Busy, _) => (self.cut_at, false),

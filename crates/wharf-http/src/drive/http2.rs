@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use wharf_control::{Deadline, Wait, earliest};
 use wharf_pool::config::Limit;
 use wharf_pool::{
-    CloseReason, Command, ConnectionHandle, DryRunReason, Pool, RejectReason, Timestamp,
+    CloseReason, Command, ConnectionHandle, DryRunReason, Pool, RejectReason, Share, Timestamp,
 };
 
 use super::conversation::{Conversation, End, Facts, Judgement, LINGER, LastWord, Look, Standing};
@@ -65,10 +65,11 @@ where
         pool,
         shared,
     });
+    let share = link.shared.strain.share();
+    let sessions = link.shared.has_sessions_over_http2();
+    let codec = builder(&http2, share.bytes(), sessions);
     let mut talk = Talk {
-        codec: Codec::Greeting(
-            builder(&http2, link.shared.has_sessions_over_http2()).handshake(wire.clone()),
-        ),
+        codec: Codec::Greeting(codec.handshake(wire.clone())),
         call: Call {
             app,
             link: Arc::clone(&link),
@@ -84,6 +85,7 @@ where
         unsaid: false,
         window: Window::default(),
         way: Way::Free,
+        _share: share,
     };
     // Made before, so that it is in the future once, and the end of it on the heap: an idle connection
     // holds it.
@@ -153,6 +155,8 @@ struct Talk<T: Transport, S> {
     greeted: Option<Timestamp>,
     window: Window,
     way: Way,
+    /// Held for its drop: what its buffers may come to.
+    _share: Share,
     /// Whether the peer is to be told GOAWAY once it has greeted.
     unsaid: bool,
     /// Why the peer was told GOAWAY with an error, and when.
@@ -201,6 +205,10 @@ impl<T: Transport, S: App> Talk<T, S> {
     fn accept(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
         if self.call.streams.len() >= self.most as usize {
             // Handlers of streams that the codec has forgotten are still running.
+            return respond.send_reset(Reason::REFUSED_STREAM);
+        }
+        if self.call.link.shared.strain.refuses() {
+            // Of all streams, those that have not begun cost nobody anything.
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
         if std::mem::replace(&mut self.first, First::Come) == First::Awaited {

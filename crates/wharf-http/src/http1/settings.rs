@@ -43,7 +43,7 @@ impl Settings {
         Self {
             generation,
             head: head_limits(&config.protocol),
-            timeouts: Timeouts::of(common),
+            timeouts: Timeouts::of(common).under(pool.rung()),
             max_age: common.max_age,
             max_age_grace: common.max_age_grace,
             max_requests: common.max_requests,

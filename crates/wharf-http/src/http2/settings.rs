@@ -114,7 +114,7 @@ impl Settings {
                 min_interval: None,
             }
         };
-        let mut timeouts = Timeouts::of(common);
+        let mut timeouts = Timeouts::of(common).under(pool.rung());
         if is_grpc {
             // Messages may be far apart, and their readers slow.
             timeouts.min_rate = None;
@@ -150,11 +150,13 @@ const PENDING_RESETS: usize = 256;
 
 /// The codec with these settings. Half of the session's memory is for what the peer sends, so that
 /// bodies that nobody reads do not hold up the others; three eighths are for answers that wait for it;
-/// the rest is headers and the codec's own. `sessions` is whether a stream may become one of WebSocket.
-pub(crate) fn builder(wire: &Http2Settings, sessions: bool) -> Builder {
+/// the rest is headers and the codec's own. `share` is what there is for it, if that is less. `sessions` is
+/// whether a stream may become one of WebSocket.
+pub(crate) fn builder(wire: &Http2Settings, share: Option<u64>, sessions: bool) -> Builder {
     let small = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX).min(MAX_WINDOW);
     let streams = wire.max_concurrent_streams.get();
-    let memory = wire.max_session_memory.get();
+    let configured = wire.max_session_memory.get();
+    let memory = share.map_or(configured, |share| share.min(configured));
     let window = small(wire.initial_window_size.get());
     let all = u64::from(streams).saturating_mul(u64::from(window));
     let connection = small((memory / 2).min(all)).max(DEFAULT_WINDOW);
@@ -169,7 +171,7 @@ pub(crate) fn builder(wire: &Http2Settings, sessions: bool) -> Builder {
         .max_pending_accept_reset_streams(PENDING_RESETS)
         // The codec's own budget for what many small frames cost beyond their content ends honest
         // uploads of small gRPC messages; the session's memory bounds the same.
-        .data_frame_budget(usize::try_from(memory).unwrap_or(usize::MAX));
+        .data_frame_budget(usize::try_from(configured).unwrap_or(usize::MAX));
     if sessions {
         // RFC 8441 3.
         builder.enable_connect_protocol();

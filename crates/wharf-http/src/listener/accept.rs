@@ -133,9 +133,13 @@ impl<S> Acceptor<S> {
                 Err(error) => return error,
             };
             for _ in 0..BATCH {
-                let round = match self.listener.reserve() {
-                    Ok(slot) => self.accept_into(slot, &mut ready, state),
-                    Err(full) => self.accept_when_full(full, &mut ready, state).await,
+                let round = if self.shared.strain.refuses() {
+                    self.accept_under_pressure(&mut ready, state).await
+                } else {
+                    match self.listener.reserve() {
+                        Ok(slot) => self.accept_into(slot, &mut ready, state),
+                        Err(full) => self.accept_when_full(full, &mut ready, state).await,
+                    }
                 };
                 match round {
                     Ok(()) => {}
@@ -230,6 +234,30 @@ impl<S> Acceptor<S> {
                 acceptor.turn_away(stream, reason, Some(seat));
             }
         });
+        Ok(())
+    }
+
+    /// Turns a newcomer away for want of memory; where newcomers wait, nobody is accepted until there is some.
+    async fn accept_under_pressure(
+        &self,
+        ready: &mut AsyncFdReadyGuard<'_, TcpListener>,
+        state: &mut State,
+    ) -> io::Result<()>
+    where
+        S: App,
+    {
+        let (policy, queue_timeout) = self.listener.when_full();
+        if policy == WhenFull::Wait && !state.queue_expired {
+            let until = Instant::now() + queue_timeout;
+            while self.shared.strain.refuses() && Instant::now() < until {
+                sleep(BREATH).await;
+            }
+            state.queue_expired = self.shared.strain.refuses();
+            return Ok(());
+        }
+        let (stream, _) = try_accept(ready)?;
+        state.accepted();
+        self.turn_away(stream, RejectReason::Pressure, self.lobby.seat());
         Ok(())
     }
 

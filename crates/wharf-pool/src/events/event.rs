@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wharf_control::{HealthStatus, Timestamp};
+use wharf_control::{HealthStatus, Rung, Timestamp};
 
 use crate::config::Difference;
 use crate::{CloseReason, ConnId, DryRunReason, PoolName, RejectReason};
@@ -134,6 +134,13 @@ pub enum EventKind {
         /// How many settings changed.
         changes: usize,
     },
+    /// The process has less memory left, or more, and goes further to keep some, or less far.
+    PressureChanged {
+        /// How far it went.
+        from: Rung,
+        /// How far it goes.
+        to: Rung,
+    },
     /// The drain of the server reached a phase.
     Drain {
         /// Which, in one word.
@@ -143,7 +150,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// The name of every kind.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 15] = [
         "connection_added",
         "connection_removed",
         "connection_timeout",
@@ -157,6 +164,7 @@ impl EventKind {
         "endpoint_state_changed",
         "discovery_changed",
         "config_reloaded",
+        "pressure_changed",
         "drain",
     ];
 
@@ -176,6 +184,7 @@ impl EventKind {
             Self::EndpointStateChanged { .. } => "endpoint_state_changed",
             Self::DiscoveryChanged { .. } => "discovery_changed",
             Self::ConfigReloaded { .. } => "config_reloaded",
+            Self::PressureChanged { .. } => "pressure_changed",
             Self::Drain { .. } => "drain",
         }
     }

@@ -68,6 +68,11 @@ impl<C: Connection> Pool<C> {
         Ok(differences)
     }
 
+    /// Has every driver look again: how short memory is has changed.
+    pub(crate) fn grow_old(&self) {
+        self.inner.generation.fetch_add(1, Ordering::Release);
+    }
+
     /// Asks those to leave who have become idle while the pool holds more than it may.
     pub(crate) fn shrink_on(&self) {
         // Without that policy nobody would be asked, and to find that out takes a look at everybody.

@@ -42,6 +42,7 @@ pub struct Health {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Surroundings {
     pub(crate) lag: Duration,
+    pub(crate) pressure: f64,
     pub(crate) unavailable: Option<UnavailableCause>,
 }
 
@@ -163,7 +164,10 @@ impl<C: Connection> Pool<C> {
             errors: totals.errors(),
         };
         let last = std::mem::replace(&mut watch.last, second);
-        let mut window = second.window(last).scheduler_lag(surroundings.lag);
+        let mut window = second
+            .window(last)
+            .scheduler_lag(surroundings.lag)
+            .pressure(surroundings.pressure);
         if let Some((used, limit)) = tightest {
             window = window.connections(u64::from(used), u64::from(limit));
         }

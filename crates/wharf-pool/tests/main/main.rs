@@ -16,4 +16,5 @@ mod examples;
 mod full;
 mod health;
 mod metrics;
+mod relief;
 mod world;
