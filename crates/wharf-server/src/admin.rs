@@ -46,6 +46,7 @@ use crate::gateway::Upstreams;
 use crate::live::Live;
 use crate::log::Logs;
 use crate::past::Past;
+use crate::pressure::Pressure;
 use crate::process::ProcessFigures;
 use fault::{Answer, Fault};
 use operation::OPERATIONS;
@@ -68,6 +69,8 @@ pub(crate) struct Desk {
     pub(crate) events: EventLog,
     /// What the last ten minutes were like.
     pub(crate) past: Past,
+    /// How short of memory it is.
+    pub(crate) pressure: Pressure,
     /// Told when the process is to drain.
     pub(crate) stop: watch::Sender<bool>,
     /// The streams, for what they lost.

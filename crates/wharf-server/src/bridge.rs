@@ -17,6 +17,7 @@ use crate::admin::{Desk, Door};
 use crate::give_back;
 use crate::live::{Live, Source, drain_settings, watch};
 use crate::log::tell_closes;
+use crate::pressure;
 use crate::progress;
 use crate::service_manager::{ServiceManager, State};
 
@@ -62,6 +63,7 @@ pub(crate) fn start(
                 desk.past.keep(desk.registry(), &desk.figures, desk.started),
                 stop_overtime(desk.stop.subscribe(), &desk),
                 progress::show(&desk),
+                Box::pin(pressure::watch(&desk)),
                 give_back::watch(&desk.figures, || desk.registry().occupancy().active),
             );
         });

@@ -55,7 +55,7 @@ pub(crate) use source::Sources;
 pub(crate) use tls::TlsConfig;
 pub(crate) use token::Token;
 pub(crate) use upstream::{UpstreamConfig, UpstreamPool};
-pub(crate) use word::{AdminAddress, Again, Auto, LogFormat, Priority};
+pub(crate) use word::{AdminAddress, Again, Auto, LimitMode, LogFormat, Priority};
 pub(crate) use written::Written;
 
 use std::path::Path;

@@ -32,6 +32,7 @@ mod otel;
 #[path = "otel/off.rs"]
 mod otel;
 mod past;
+mod pressure;
 mod process;
 mod progress;
 mod room;

@@ -1,7 +1,12 @@
-//! How much memory the process may use, as the kernel has it.
+//! How much memory the process may use, and how much it does, as the kernel has it.
+
+mod gauge;
+mod group;
+
+pub(crate) use gauge::{MemoryGauge, MemoryReading};
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wharf_pool::config::ByteSize;
 
@@ -11,6 +16,7 @@ pub(crate) fn available() -> Option<ByteSize> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let limits = places(&groups).filter_map(|(root, group, file)| tightest(root, group, file));
+    let limits = limits.map(|(limit, _)| limit);
     limits.chain(total(&machine)).min().map(ByteSize::bytes)
 }
 
@@ -30,14 +36,15 @@ fn places(groups: &str) -> impl Iterator<Item = (&'static str, &str, &'static st
     })
 }
 
-/// The least of the limits of a group and of those around it. In a container the group may be named
-/// as it is outside, and only the root is there.
-fn tightest(root: &str, group: &str, file: &str) -> Option<u64> {
+/// The least of the limits of a group and of those around it, and whose it is. In a container the group may
+/// be named as it is outside, and only the root is there.
+fn tightest(root: &str, group: &str, file: &str) -> Option<(u64, PathBuf)> {
     let group = Path::new(group.trim_start_matches('/'));
     let limit = |group: &Path| {
-        let text = fs::read_to_string(Path::new(root).join(group).join(file)).ok()?;
+        let folder = Path::new(root).join(group);
+        let text = fs::read_to_string(folder.join(file)).ok()?;
         // "max" is no limit.
-        text.trim().parse().ok()
+        Some((text.trim().parse().ok()?, folder))
     };
     group.ancestors().filter_map(limit).min()
 }
@@ -85,7 +92,7 @@ mod tests {
         fs::write(folder.join("a/b/limit"), "8192\n").unwrap();
         let root = folder.display().to_string();
         let tightest = |group| tightest(&root, group, "limit");
-        assert_eq!(tightest("/a/b/c/d"), Some(4096));
+        assert_eq!(tightest("/a/b/c/d"), Some((4096, folder.join("a"))));
         assert_eq!(tightest("/"), None);
         fs::remove_dir_all(folder).unwrap();
     }

@@ -25,6 +25,7 @@ use crate::live::{Kit, Live, Served, drain_settings};
 use crate::log::Logs;
 use crate::otel::Telemetry;
 use crate::past::Past;
+use crate::pressure::Pressure;
 use crate::process::ProcessFigures;
 use crate::room::Room;
 use crate::service_manager::{ServiceManager, State};
@@ -149,6 +150,7 @@ impl Serving {
             live: Arc::new(live),
             events: EventLog::new(wall_clock::era()),
             past: Past::default(),
+            pressure: Pressure::default(),
             stop,
             logs: logs.clone(),
             figures: ProcessFigures::open(),

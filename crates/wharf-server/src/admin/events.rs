@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use futures_util::stream::{Stream, unfold};
 use serde_json::{Map, Value, json};
-use wharf_pool::PoolName;
 use wharf_pool::events::{Event, EventKind};
+use wharf_pool::{PoolName, Rung};
 
 use super::Desk;
 use super::fault::Fault;
@@ -226,9 +226,14 @@ fn own(kind: &EventKind) -> Value {
             ..
         } => json!({ "endpoint": &**endpoint, "state": state, "cause": cause }),
         EventKind::DiscoveryChanged { .. } => of_discovery(kind),
+        EventKind::PressureChanged { from, to, .. } => steps(*from, *to),
         // A kind that is newer than this code still has its name, time and pool.
         _ => Value::Null,
     }
+}
+
+fn steps(from: Rung, to: Rung) -> Value {
+    json!({ "from": from.as_str(), "to": to.as_str() })
 }
 
 fn of_discovery(kind: &EventKind) -> Value {

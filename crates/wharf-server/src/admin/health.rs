@@ -65,6 +65,7 @@ pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Answer {
         }).collect::<Vec<_>>(),
         "pools": pools(&desk),
         "requests": requests::shown(&desk.admission),
+        "pressure": pressure(&desk),
         "config": config(&desk),
         "events_dropped": registry.events().dropped() + desk.events.missed(),
         "log_lines_dropped": desk.logs.dropped().iter().map(|(_, lines)| lines).sum::<u64>(),
@@ -98,6 +99,20 @@ fn worst_upstream(desk: &Desk) -> HealthStatus {
     let upstreams = desk.upstreams.all();
     let statuses = upstreams.values().map(|it| it.pool().health().status);
     statuses.max().unwrap_or_default()
+}
+
+/// How short of memory the process is, and how far it goes for that.
+fn pressure(desk: &Desk) -> Value {
+    let seen = desk.pressure.seen();
+    let reading = seen.reading;
+    json!({
+        "mode": desk.live.config().limits.pressure.as_str(),
+        "rung": seen.rung.as_str(),
+        "ratio": reading.map(|it| it.ratio()),
+        "memory_used_bytes": reading.map(|it| it.used),
+        "memory_limit_bytes": reading.map(|it| it.limit),
+        "stalled_ratio": reading.map(|it| it.stalled),
+    })
 }
 
 /// Whether what is in force is what the file says.

@@ -2,6 +2,7 @@
 
 mod discovery;
 mod page;
+mod pressure;
 mod requests;
 mod upstreams;
 
@@ -81,6 +82,7 @@ impl Collector for Reading {
         page.listeners(&self.0)?;
         page.calls(&self.0)?;
         page.admission(&self.0.admission)?;
+        page.pressure(self.0.pressure.seen())?;
         let upstreams = self.0.upstreams.all();
         let upstreams: Vec<_> = upstreams.values().map(UpstreamReading::of).collect();
         page.upstreams(&upstreams)?;

@@ -7,9 +7,7 @@ use wharf_http::admission::{AdmissionMode, AdmissionSettings};
 use wharf_pool::config::{AdmissionDryRun, Applies, ByteSize, Count, Key, PerSecond};
 use wharf_pool::{Cidr, ScopeLimits, settings};
 
-use super::word::{
-    AdminAddress, Auto, Delay, FilePath, HostNames, LogFormat, LogLevel, RequestMode,
-};
+use super::word::{AdminAddress, Auto, Delay, FilePath, HostNames, LimitMode, LogFormat, LogLevel};
 use crate::room::Room;
 
 settings! {
@@ -73,6 +71,9 @@ settings! {
         /// How much memory the process may use; found: the limit of its control group, else what the
         /// machine has.
         memory: Auto<ByteSize> = Auto::Found, Now;
+        /// What is done when memory runs short: off; dry_run, which only tells; or on, which gives up
+        /// connections before there is none left, idle ones first.
+        pressure: LimitMode = LimitMode::On, Now;
     }
 }
 
@@ -80,7 +81,7 @@ settings! {
     /// `[limits.requests]`: how many requests are worked on at a time, in all listeners together.
     pub struct RequestLimits, RequestLimitsPatch {
         /// Whether there is a limit: off; dry_run, which only counts who would have had to wait; or on.
-        mode: RequestMode = RequestMode::Off, Now;
+        mode: LimitMode = LimitMode::Off, Now;
         /// The limit at first; it follows what is measured.
         initial_limit: Count = INITIAL, Now;
         /// The least that it becomes; found: 2, or half the processors if that is more.
@@ -100,9 +101,9 @@ impl RequestLimits {
     pub(crate) fn admission(&self) -> AdmissionSettings {
         let mut settings = AdmissionSettings::default();
         settings.mode = match self.mode {
-            RequestMode::Off => AdmissionMode::Off,
-            RequestMode::DryRun => AdmissionMode::DryRun,
-            RequestMode::On => AdmissionMode::On,
+            LimitMode::Off => AdmissionMode::Off,
+            LimitMode::DryRun => AdmissionMode::DryRun,
+            LimitMode::On => AdmissionMode::On,
         };
         if let Auto::Set(least) = self.min_limit {
             settings.least = least.into();

@@ -174,7 +174,14 @@ macro_rules! words {
             }
 
             fn write(&self) -> Value {
-                Value::text(match self { $(Self::$variant => $text,)+ })
+                Value::text(self.as_str())
+            }
+        }
+
+        impl $name {
+            /// The word.
+            pub(crate) const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
             }
         }
     };
@@ -219,11 +226,11 @@ words! {
 }
 
 words! {
-    /// Whether the limit of requests holds.
-    RequestMode {
+    /// Whether a limit holds.
+    LimitMode {
         /// Nothing is limited or measured.
         Off = "off",
-        /// Everybody is let in, and counted who would not have been.
+        /// Nothing is done, and told what would have been.
         DryRun = "dry_run",
         /// It holds.
         On = "on",

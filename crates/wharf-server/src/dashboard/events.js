@@ -6,7 +6,7 @@ import { clock, count, many, plain, time, written } from "./words.js";
 
 const KEPT = 300;
 /** What is told without being asked for: not the coming and going of connections. */
-const NOTABLE = ["connection_timeout", "connection_error", "pool_limit_reached", "would_reject", "would_close", "health_status_changed", "config_changed", "endpoint_state_changed", "discovery_changed", "config_reloaded", "drain"];
+const NOTABLE = ["connection_timeout", "connection_error", "pool_limit_reached", "would_reject", "would_close", "health_status_changed", "config_changed", "endpoint_state_changed", "discovery_changed", "config_reloaded", "pressure_changed", "drain"];
 const SENTENCES = {
   connection_added: (it) => `${it.peer} has come`,
   connection_removed: (it) => `${it.peer} has gone: ${it.reason}, after ${time(it.age_ms)} and ${many(it.requests, "request")}`,
