@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use wharf_pool::{Registry, TICK};
 
@@ -11,6 +12,10 @@ use crate::connection::HttpConnection;
 /// read nothing meanwhile: what its peers have said waits in the kernel, and nobody is ended for it.
 const LONGEST_STEP: Duration = Duration::from_millis(500);
 
+/// Connections that are woken before others have their turn. More than tokio's queue of a worker holds (256) would
+/// push whoever has a request behind all of them.
+const AT_ONCE: usize = 32;
+
 /// Moves the registry's clock, once a tick, for ever.
 pub(crate) async fn tick(registry: Registry<HttpConnection>) {
     let clock = registry.clock();
@@ -19,13 +24,18 @@ pub(crate) async fn tick(registry: Registry<HttpConnection>) {
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         let due = interval.tick().await;
-        let now = Instant::now();
-        let step = (now - last).min(LONGEST_STEP);
-        last = now;
-        let lag = now
+        let lag = Instant::now()
             .saturating_duration_since(due)
             .saturating_sub(Duration::from_millis(1));
-        registry.tick(clock.now().after(step), lag);
+        loop {
+            let now = Instant::now();
+            let step = (now - last).min(LONGEST_STEP);
+            last = now;
+            if !registry.tick_in_part(clock.now().after(step), lag, AT_ONCE) {
+                break;
+            }
+            yield_now().await;
+        }
     }
 }
 

@@ -387,9 +387,15 @@ impl<C: Connection> Registry<C> {
     /// `lag` is how late this call comes after the tick that it is for: what tasks wait for a
     /// worker. To be called by one task, about once a [`TICK`](crate::TICK).
     pub fn tick(&self, now: Timestamp, lag: Duration) {
+        while self.tick_in_part(now, lag, usize::MAX) {}
+    }
+
+    /// The same, but no more than `most` connections are woken; says whether more may be due. Then it is called again
+    /// before the next tick: whoever wakes thousands at once makes everybody else wait for all of them.
+    pub fn tick_in_part(&self, now: Timestamp, lag: Duration, most: usize) -> bool {
         let inner = &self.inner;
         inner.shared.clock.set(now);
-        inner.shared.wheel.turn(now);
+        let more = inner.shared.wheel.turn(now, most);
         let lag = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
         // The least of a second: workers that are busy are late every time, a machine that stumbles
         // is late once.
@@ -415,6 +421,7 @@ impl<C: Connection> Registry<C> {
                 .for_each(|pool| pool.judge(now, surroundings));
             self.listeners().iter().for_each(Listener::tell_rehearsed);
         }
+        more
     }
 }
 

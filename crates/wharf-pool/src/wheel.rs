@@ -6,11 +6,13 @@
 //! few times a minute.
 //!
 //! The wheel never fires early: a deadline is rounded up to the next tick, and one tick is added
-//! because timestamps of the coarse clock may be one tick old. It fires at most two ticks late.
+//! because timestamps of the coarse clock may be one tick old. It fires at most two ticks late, unless so
+//! many are due that they are fired in parts.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::vec::IntoIter;
 
 use wharf_control::Timestamp;
 
@@ -76,6 +78,8 @@ pub(crate) struct Wheel<E> {
     slots: Box<[Mutex<Vec<Arc<E>>>]>,
     /// The last tick that was turned. Stored before the slot of that tick is emptied.
     turned: AtomicU64,
+    /// What is left of that slot.
+    due: Mutex<IntoIter<Arc<E>>>,
 }
 
 impl<E: Timed> Wheel<E> {
@@ -83,6 +87,7 @@ impl<E: Timed> Wheel<E> {
         Self {
             slots: (0..SLOTS).map(|_| Mutex::default()).collect(),
             turned: AtomicU64::new(0),
+            due: Mutex::default(),
         }
     }
 
@@ -111,37 +116,51 @@ impl<E: Timed> Wheel<E> {
         state.hand = Hand::REMOVED;
     }
 
-    /// Fires everything that is due at `now`. To be called about once a tick, by one caller.
-    pub(crate) fn turn(&self, now: Timestamp) {
+    /// Fires what is due at `now`, but no more than `most`, and says whether there may be more. To be called about
+    /// once a tick, by one caller, and until there is no more.
+    pub(crate) fn turn(&self, now: Timestamp, most: usize) -> bool {
         let until = tick_of(now);
-        let next = self.turned.load(Ordering::Relaxed) + 1;
-        // After a long stop (a suspended process) every slot is looked at once, not more.
-        for tick in next.max(until.saturating_sub(SLOTS - 1))..=until {
-            self.turned.store(tick, Ordering::Relaxed);
-            self.turn_slot(tick, now);
+        let mut entries = std::mem::take(&mut *lock(&self.due));
+        let mut fired = 0;
+        loop {
+            let tick = self.turned.load(Ordering::Relaxed);
+            for entry in entries.by_ref() {
+                fired += usize::from(self.look_at(&entry, tick, now));
+                if fired >= most {
+                    *lock(&self.due) = entries;
+                    return true;
+                }
+            }
+            // After a long stop (a suspended process) every slot is looked at once, not more.
+            let next = (tick + 1).max(until.saturating_sub(SLOTS - 1));
+            if next > until {
+                return false;
+            }
+            self.turned.store(next, Ordering::Relaxed);
+            entries = std::mem::take(&mut *self.slot(next)).into_iter();
         }
     }
 
-    fn turn_slot(&self, tick: u64, now: Timestamp) {
-        let entries = std::mem::take(&mut *self.slot(tick));
-        for entry in entries {
-            let mut state = lock(&entry.timer().state);
-            // After a stop, the tick that it was armed for may be a round or more ago. Else it was
-            // removed, or armed elsewhere, since the slot was emptied.
-            if state.hand.armed().is_none_or(|armed| armed > tick) {
-                continue;
-            }
-            state.hand = Hand::OFF;
-            if state.deadline == Timestamp::MAX {
-                continue;
-            }
-            if state.deadline.after(TICK) <= now {
-                drop(state);
-                entry.fire();
-            } else {
-                self.arm(&entry, &mut state);
-            }
+    /// Fires an entry of the slot of this tick if it is due, and says whether it was.
+    fn look_at(&self, entry: &Arc<E>, tick: u64, now: Timestamp) -> bool {
+        let mut state = lock(&entry.timer().state);
+        // After a stop, the tick that it was armed for may be a round or more ago. Else it was
+        // removed, or armed elsewhere, since the slot was emptied.
+        if state.hand.armed().is_none_or(|armed| armed > tick) {
+            return false;
         }
+        state.hand = Hand::OFF;
+        if state.deadline == Timestamp::MAX {
+            return false;
+        }
+        let due = state.deadline.after(TICK) <= now;
+        if due {
+            drop(state);
+            entry.fire();
+        } else {
+            self.arm(entry, &mut state);
+        }
+        due
     }
 
     fn arm(&self, entry: &Arc<E>, state: &mut State) {

@@ -31,7 +31,7 @@ fn fired_at(wheel: &Wheel<Probe>, probe: &Probe, from: u64, until: u64) -> Optio
     (from / 100..=until / 100)
         .map(|tick| tick * 100)
         .find(|now| {
-            wheel.turn(at(*now));
+            assert!(!wheel.turn(at(*now), usize::MAX));
             probe.fired.load(Ordering::Relaxed) > before
         })
 }
@@ -89,6 +89,23 @@ proptest! {
 }
 
 #[test]
+fn what_is_due_fires_in_parts_once_each() {
+    let wheel = Wheel::new();
+    let probes: Vec<_> = (0..10).map(|_| Arc::new(Probe::default())).collect();
+    for probe in &probes {
+        wheel.set(probe, at(1_000));
+    }
+    // Three at a time, and one that is removed before its turn.
+    assert!(wheel.turn(at(1_200), 3));
+    wheel.remove(&probes[9]);
+    let parts = std::iter::from_fn(|| wheel.turn(at(1_250), 3).then_some(()));
+    assert_eq!(parts.count(), 2);
+    let fired = probes.iter().map(|it| it.fired.load(Ordering::Relaxed));
+    assert_eq!(fired.collect::<Vec<_>>(), [1, 1, 1, 1, 1, 1, 1, 1, 1, 0]);
+    assert_eq!(armed(&wheel), 0);
+}
+
+#[test]
 fn a_deadline_that_is_set_while_its_tick_is_turned_is_not_lost() {
     let (wheel, stop) = (Wheel::new(), AtomicBool::new(false));
     let fires = || {
@@ -111,7 +128,7 @@ fn a_deadline_that_is_set_while_its_tick_is_turned_is_not_lost() {
             let mut now = 0;
             while !stop.load(Ordering::Relaxed) {
                 now += 100;
-                wheel.turn(at(now));
+                assert!(!wheel.turn(at(now), usize::MAX));
             }
         });
         let lost = (0..2_000).filter(|_| !fires()).count();
@@ -137,7 +154,7 @@ fn a_hundred_thousand_deadlines_each_fire_once_and_in_time() {
         }
     }
     for now in (100..=121_000).step_by(100) {
-        wheel.turn(at(now));
+        assert!(!wheel.turn(at(now), usize::MAX));
         // A sample is looked at on every tick: nothing early, nothing three ticks late.
         for i in (1..100_000).step_by(997).filter(|i| i % 10 != 0) {
             let due = if i % 7 == 0 { due(i + 1) } else { due(i) };
@@ -163,7 +180,7 @@ fn a_deadline_moved_later_wakes_nobody_until_it_is_due() {
     let (wheel, probe) = (Wheel::new(), Arc::new(Probe::default()));
     wheel.set(&probe, at(1_000));
     for step in 1..50 {
-        wheel.turn(at(step * 500));
+        assert!(!wheel.turn(at(step * 500), usize::MAX));
         wheel.set(&probe, at(step * 500 + 1_000));
     }
     assert_eq!(probe.fired.load(Ordering::Relaxed), 0);
@@ -176,8 +193,8 @@ fn after_a_stop_everything_due_fires_once() {
     for (i, probe) in probes.iter().enumerate() {
         wheel.set(probe, at(i as u64 * 3_000));
     }
-    wheel.turn(at(3_600_000));
-    wheel.turn(at(3_600_100));
+    assert!(!wheel.turn(at(3_600_000), usize::MAX));
+    assert!(!wheel.turn(at(3_600_100), usize::MAX));
     assert!(
         probes
             .iter()
