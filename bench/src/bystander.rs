@@ -147,7 +147,8 @@ fn load(server: &Running, site: &Site, options: &Options) -> Result<Round> {
     let every = Duration::from_secs(1) * BYSTANDERS / options.rate;
     let asking: Vec<_> = (0..BYSTANDERS)
         .map(|nth| {
-            let client = open(&door, 1)?.pop().context("no connection")?;
+            let mut client = door.connect(0)?;
+            client.greet()?;
             let from = parts[0].0 + every * nth / BYSTANDERS;
             Ok(spawn(move || ask(client, from, parts[1].1, every)))
         })

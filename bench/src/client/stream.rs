@@ -28,7 +28,10 @@ impl Stream {
         tls: Option<&Arc<ClientConfig>>,
     ) -> Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&SocketAddr::from((from, 0)).into())?;
+        // Unbound, the kernel may take a port that waits for another destination's last segments.
+        if from != Ipv4Addr::LOCALHOST {
+            socket.bind(&SocketAddr::from((from, 0)).into())?;
+        }
         socket.connect(&to.into())?;
         let socket = TcpStream::from(socket);
         socket.set_nodelay(true)?;
