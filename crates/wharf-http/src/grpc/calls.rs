@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -32,7 +32,8 @@ struct Inner {
     methods: ArcSwap<HashMap<Box<str>, Arc<Figures>>>,
     learning: Mutex<()>,
     most: usize,
-    other: Arc<Figures>,
+    /// Made when it is needed: whoever serves one connection alone may never see a call.
+    other: LazyLock<Arc<Figures>>,
 }
 
 impl Calls {
@@ -42,7 +43,7 @@ impl Calls {
             methods: ArcSwap::default(),
             learning: Mutex::new(()),
             most,
-            other: Arc::new(Figures::new()),
+            other: LazyLock::new(|| Arc::new(Figures::new())),
         };
         Self {
             inner: Arc::new(inner),
@@ -73,7 +74,7 @@ impl Calls {
     pub(super) fn begin(&self, path: &str) -> (Arc<Figures>, bool) {
         let known = name_of(path).and_then(|name| self.inner.methods.load().get(name).cloned());
         let is_known = known.is_some();
-        let figures = known.unwrap_or_else(|| Arc::clone(&self.inner.other));
+        let figures = known.unwrap_or_else(|| Arc::clone(LazyLock::force(&self.inner.other)));
         figures.put_in_flight();
         (figures, is_known)
     }
