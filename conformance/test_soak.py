@@ -223,10 +223,10 @@ def soak(serve, seconds, most_slope):
             watch = Watch(server, [those, others])
             while not those.is_over and not others.is_over:
                 watch.look()
+                assert not watch.wrong, f"look {len(watch.looks)}: {watch.wrong[0]}"
             served = sum(those.finish())
             others.finish()
         assert served > 10 * seconds, "hardly any load"
-        assert not watch.wrong, f"{len(watch.wrong)} of {len(watch.looks)}: {watch.wrong[0]}"
         assert eventually(lambda: server.active() == 0 == server.sockets(), 10)
         assert server.in_flight() == 0
         assert eventually(lambda: descriptors(server.pid) <= files + 1)

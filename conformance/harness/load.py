@@ -152,17 +152,19 @@ def connect_many(address, count, first=b"", sources=("127.0.0.1",)):
     return crowd
 
 
-def in_threads(count, work, seconds):
+def in_threads(count, work, seconds, grace=30):
     """Calls `work(n, still)` in that many threads; `still()` says whether there is time left.
 
-    Returns what they returned; the first exception is raised.
+    What has begun by then has `grace` seconds to end.
+
+    Returns what they returned. The first exception is raised, and ends the time of the others.
     """
     until = time.monotonic() + seconds
     results, errors = [], []
 
     def run(n):
         try:
-            results.append(work(n, lambda: time.monotonic() < until))
+            results.append(work(n, lambda: not errors and time.monotonic() < until))
         except Exception as error:  # raised below, in the test's own thread
             errors.append(error)
 
@@ -170,7 +172,7 @@ def in_threads(count, work, seconds):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(seconds + 30)
+        thread.join(until + grace - time.monotonic())
         assert not thread.is_alive(), "a client hangs"
     if errors:
         raise errors[0]
