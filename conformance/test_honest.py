@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import mkdtemp
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -86,7 +87,7 @@ class Kinds:
 
     def chromium(self):
         """Loads a page with much on it in plain and over TLS, talks, is left alone, and asks again."""
-        with Browser(self.folder) as browser:
+        with Browser(Path(mkdtemp(dir=self.folder))) as browser:
             for scheme, server in ("http", self.plain), ("https", self.tls):
                 with browser.open(f"{scheme}://localhost:{server.address[1]}/hello") as tab:
                     for _ in range(3):
