@@ -10,6 +10,7 @@
 
 mod account;
 mod flow;
+mod guarantee;
 mod ledger;
 mod path;
 mod rehearsed;
@@ -27,6 +28,7 @@ use crate::{CloseReason, ConnId, RejectReason};
 pub(crate) use account::AccountId;
 use account::{Account, Accounts};
 pub(crate) use flow::Flow;
+pub(crate) use guarantee::Stay;
 use ledger::Ledger;
 pub(crate) use ledger::ScopeKind;
 pub use ledger::{Occupancy, ScopeLimits};
@@ -36,6 +38,8 @@ pub(crate) use path::{Path, ScopeId};
 pub(crate) struct Books {
     ledgers: Slab<Ledger>,
     accounts: Accounts,
+    /// The pools that are guaranteed places, by their listeners.
+    guaranteed: Vec<(ScopeId, ScopeId)>,
     /// How many connections were ever opened, which is the identity of the last.
     opened: u64,
 }
@@ -49,16 +53,15 @@ impl Books {
         now: Timestamp,
     ) -> ScopeId {
         let index = self.ledgers.insert(Ledger::new(kind, limits, now));
+        self.note_guarantees();
         ScopeId(u32::try_from(index).expect("scopes are made one by one, not by the billion"))
     }
 
     /// Closes the ledger of a scope that holds nothing and will not be used again.
     pub(crate) fn close_scope(&mut self, scope: ScopeId) {
         let ledger = self.ledgers.remove(scope.index());
-        debug_assert!(
-            ledger.active + ledger.reserved + ledger.berths == 0,
-            "a scope outlives its connections"
-        );
+        debug_assert!(ledger.held() == 0, "a scope outlives its connections");
+        self.note_guarantees();
     }
 
     /// Puts new limits in force. If sources have a share in the scope from now on, every connection
@@ -66,6 +69,7 @@ impl Books {
     pub(crate) fn set_limits(&mut self, scope: ScopeId, limits: ScopeLimits, now: Timestamp) {
         let charged = self.accounts.sources_in(scope);
         self.ledgers[scope.index()].set_limits(limits, charged, now);
+        self.note_guarantees();
     }
 
     pub(crate) fn limits(&self, scope: ScopeId) -> &ScopeLimits {
@@ -73,7 +77,12 @@ impl Books {
     }
 
     pub(crate) fn occupancy(&self, scope: ScopeId) -> Occupancy {
-        self.ledgers[scope.index()].occupancy()
+        let occupancy = self.ledgers[scope.index()].occupancy();
+        let kept = match self.ledgers[scope.index()].kind {
+            ScopeKind::Process => self.kept(),
+            ScopeKind::Listener | ScopeKind::Pool(_) => 0,
+        };
+        Occupancy { kept, ..occupancy }
     }
 
     /// What has come into a pool, or into detection at a listener.
@@ -86,34 +95,37 @@ impl Books {
         self.accounts.sources().collect()
     }
 
-    /// Whether one more would find room in all of `path`, without taking it.
-    pub(crate) fn room(&self, path: Path) -> Result<(), RejectReason> {
+    /// Whether one more would find room in all of `path`, and on whose place, without taking it.
+    pub(crate) fn room(&self, path: Path) -> Result<Stay, RejectReason> {
         path.scopes()
             .iter()
-            .try_for_each(|scope| self.ledgers[scope.index()].room())
+            .try_for_each(|scope| self.ledgers[scope.index()].room())?;
+        self.claim_of(path)
     }
 
     /// Takes a slot in all of `path`, or none.
-    pub(crate) fn reserve(&mut self, path: Path) -> Result<(), RejectReason> {
-        self.room(path)?;
+    pub(crate) fn reserve(&mut self, path: Path) -> Result<Stay, RejectReason> {
+        let stay = self.room(path)?;
         for scope in path.scopes() {
             self.ledger(*scope).reserved += 1;
         }
-        Ok(())
+        self.count_undecided(path, stay, 1);
+        Ok(stay)
     }
 
     /// Gives back a slot that was not used.
-    pub(crate) fn release(&mut self, path: Path) {
+    pub(crate) fn release(&mut self, path: Path, stay: Stay) {
         for scope in path.scopes() {
             self.ledger(*scope).reserved -= 1;
         }
+        self.count_undecided(path, stay, -1);
     }
 
     /// Turns a slot into an open connection. With an `address` its source is checked and counted,
     /// and a token of each rate is taken; on an error nothing has changed.
     pub(crate) fn open(
         &mut self,
-        path: Path,
+        (path, stay): (Path, Stay),
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<(ConnId, AccountId), RejectReason> {
@@ -127,17 +139,21 @@ impl Books {
         innermost.detecting += u32::from(path.is_detecting());
         innermost.flow.accepted += 1;
         self.rehearse_limits(path.scopes(), path.innermost());
+        if !path.is_detecting() {
+            self.rehearse_guarantees(path);
+        }
         self.opened += 1;
-        let account = self.accounts.open(Account { path, source });
+        let account = self.accounts.open(Account { path, source, stay });
         Ok((ConnId::new(self.opened), account))
     }
 
     /// Closes the books on a connection that ends for a reason at an age.
     pub(crate) fn close(&mut self, account: &AccountId, (reason, age): (CloseReason, Duration)) {
-        let Account { path, source } = self.accounts.close(account);
+        let Account { path, source, stay } = self.accounts.close(account);
         for scope in path.scopes() {
             self.ledger(*scope).active -= 1;
         }
+        self.count_undecided(path, stay, -1);
         let innermost = self.ledger(path.innermost());
         innermost.detecting -= u32::from(path.is_detecting());
         innermost.flow.close(reason, age);
@@ -164,21 +180,30 @@ impl Books {
     /// at once, or moves that begin together would together pass its share.
     pub(crate) fn reserve_move(
         &mut self,
+        connection: Option<&AccountId>,
         pool: ScopeId,
         address: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<AccountId, RejectReason> {
         self.ledgers[pool.index()].room()?;
+        let stay = match connection {
+            Some(connection) => self.claim_of_move(connection, pool)?,
+            None => Stay::Decided,
+        };
         let source = self.claim(&[pool], address, now)?;
-        self.ledger(pool).reserved += 1;
+        let target = self.ledger(pool);
+        target.reserved += 1;
+        target.moving += 1;
         let path = Path::in_pool_only(pool);
-        Ok(self.accounts.open(Account { path, source }))
+        Ok(self.accounts.open(Account { path, source, stay }))
     }
 
     /// Gives back a slot for a move that did not happen.
     pub(crate) fn cancel_move(&mut self, slot: &AccountId) {
-        let Account { path, source } = self.accounts.close(slot);
-        self.ledger(path.innermost()).reserved -= 1;
+        let Account { path, source, .. } = self.accounts.close(slot);
+        let target = self.ledger(path.innermost());
+        target.reserved -= 1;
+        target.moving -= 1;
         self.forgive(path.scopes(), source);
     }
 
@@ -194,12 +219,13 @@ impl Books {
         self.ledger(pool).berths += 1;
         self.rehearse_limits(&[pool], pool);
         let path = Path::in_pool_only(pool);
-        Ok(self.accounts.open(Account { path, source }))
+        let stay = Stay::Decided;
+        Ok(self.accounts.open(Account { path, source, stay }))
     }
 
     /// Gives a berth back.
     pub(crate) fn leave_berth(&mut self, berth: &AccountId) {
-        let Account { path, source } = self.accounts.close(berth);
+        let Account { path, source, .. } = self.accounts.close(berth);
         self.ledger(path.innermost()).berths -= 1;
         self.forgive(path.scopes(), source);
     }
@@ -212,11 +238,23 @@ impl Books {
         let Account {
             path: slot,
             source: charged,
+            stay,
         } = self.accounts.close(slot);
         let to = slot.innermost();
         let account = self.accounts.get_mut(connection);
-        let Account { path: from, source } = *account;
-        account.path = from.to_pool(to);
+        let Account {
+            path: from,
+            source,
+            stay: was,
+        } = *account;
+        let path = from.to_pool(to);
+        account.path = path;
+        if stay == Stay::Decided {
+            account.stay = stay;
+        }
+        let becomes = account.stay;
+        self.count_undecided(from, was, -1);
+        self.count_undecided(path, becomes, 1);
 
         let origin = self.ledger(from.innermost());
         origin.flow.moved += 1;
@@ -234,9 +272,13 @@ impl Books {
         }
         let target = self.ledger(to);
         target.reserved -= 1;
+        target.moving -= 1;
         target.active += 1;
         target.flow.accepted += 1;
         self.rehearse_limits(&[to], to);
+        if from.is_detecting() {
+            self.rehearse_guarantees(path);
+        }
     }
 
     /// Whether a newcomer from `address` would be kept out by a rate or by what its source holds.

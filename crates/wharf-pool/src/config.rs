@@ -24,6 +24,9 @@ crate::settings! {
     pub struct CommonSettings, CommonPatch {
         /// How many connections the pool may hold; off: only the listener and the process limit it.
         max_connections: Option<Count> = None, Now;
+        /// Places of the process that are this pool's own: the others are turned away before them when
+        /// the process is full.
+        guaranteed_connections: Option<Count> = None, Now;
         /// How many connections one source (IPv4 address, IPv6 /64) may hold in this pool.
         max_connections_per_ip: Option<Count> = None, Now;
         /// How many connections a second may enter, in bursts of at most one second's worth.
@@ -59,6 +62,36 @@ crate::settings! {
         max_requests: Option<Count> = None, Now;
         /// How long a connection that was asked to finish may take before it is cut.
         max_age_grace: Duration = Duration::from_secs(30), Now;
+    }
+}
+
+impl CommonSettings {
+    /// What is wrong if more is guaranteed than the pool may hold.
+    fn overcommitted(&self) -> Option<SetError> {
+        let limit = self.max_connections?;
+        self.guarantees_at_most(limit.get(), "its max_connections")
+            .err()
+    }
+
+    /// Checks the guarantee against what there is.
+    ///
+    /// # Errors
+    ///
+    /// What may be written instead.
+    pub(crate) fn guarantees_at_most(&self, most: u32, why: &str) -> Result<(), SetError> {
+        match self.guaranteed_connections {
+            Some(guaranteed) if guaranteed.get() > most => {
+                let key = "guaranteed_connections";
+                let remedy = if most == 0 {
+                    format!("\"off\": {why}")
+                } else {
+                    format!("at most {most}, {why}")
+                };
+                let bad = BadValue::new(&guaranteed.write(), remedy);
+                Err(SetError::BadValue { key, bad })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -145,6 +178,7 @@ impl<S: Settings> PoolConfig<S> {
     /// What is wrong with the configuration as a whole; nothing if it can be used.
     pub fn problems(&self) -> Vec<SetError> {
         let mut problems = self.common.problems();
+        problems.extend(self.common.overcommitted());
         problems.extend(self.protocol.problems());
         problems
     }

@@ -10,6 +10,7 @@ use std::task::Poll;
 use wharf_control::Timestamp;
 
 use crate::berth::Berth;
+use crate::books::Stay;
 use crate::connection::{Connection, ConnectionInfo, Endpoints};
 use crate::entry::Entry;
 use crate::move_reservation::MoveReservation;
@@ -249,6 +250,22 @@ impl<C: Connection> ConnectionHandle<C> {
     /// cannot enter, or if the pool is another listener's.
     pub fn reserve_move(&self, pool: &Pool<C>) -> Result<MoveReservation<C>, RejectReason> {
         MoveReservation::take(&self.entry, pool)
+    }
+
+    /// Says that the connection stays in its pool: its first request has not made it another's. It may
+    /// have been let in on a place that is kept for one of those; if there is no other, it is asked to
+    /// finish what is in flight and to leave.
+    pub fn settle(&self) {
+        let is_needed = {
+            let membership = self.entry.membership();
+            let slot = &membership.slot;
+            slot.held == Held::Open
+                && slot.stay == Stay::Undecided
+                && self.entry.shared.books().settle(&membership.account)
+        };
+        if is_needed {
+            self.begin_close(CloseReason::Reclaimed);
+        }
     }
 
     /// Takes a berth in `pool`, for something that this connection carries beside other things. The

@@ -164,7 +164,7 @@ impl<C: Connection> Listener<C> {
         if let [_, _, ..] = entries.as_slice() {
             let books = self.inner.shared.books();
             let rooms = entries.iter().map(|pool| books.room(pool.inner().path()));
-            rooms.reduce(Result::or).unwrap_or(Ok(()))?;
+            rooms.reduce(Result::or).transpose()?;
         }
         Slot::take(self.place(&entries))
     }
@@ -205,7 +205,8 @@ impl<C: Connection> Listener<C> {
     pub fn reclaim(&self, address: IpAddr, full: RejectReason, at_most: usize) -> usize {
         let (shared, inner) = (&self.inner.shared, &self.inner);
         if full == RejectReason::ProcessLimit {
-            reclaim::make_room(shared, |_| true, address, at_most)
+            let newcomer = self.place(&self.entries.load()).path();
+            reclaim::make_room_in_process(shared, newcomer, address, at_most)
         } else if full == RejectReason::ListenerLimit {
             let here = |place: &Place<C>| place.is_at(inner);
             reclaim::make_room(shared, here, address, at_most)

@@ -8,6 +8,7 @@ use crate::books::AccountId;
 use crate::connection::{Connection, Invalid};
 use crate::entry::Entry;
 use crate::events::EventKind;
+use crate::handle::ConnectionHandle;
 use crate::place::Place;
 use crate::pool::Pool;
 use crate::slot::Held;
@@ -49,22 +50,22 @@ impl<C: Connection> MoveReservation<C> {
             tracing::debug!(pool = %target.name(), id = %entry.id, why, "not let in");
             return Err(RejectReason::Invalid);
         }
-        let (charged, here) = {
-            let membership = entry.membership();
-            (
-                entry.charged(&membership),
-                membership.slot.place.is_at(&target.inner().listener),
-            )
-        };
+        let here = entry
+            .membership()
+            .slot
+            .place
+            .is_at(&target.inner().listener);
         if !here {
             // Its process and listener slots would be counted in other books than its pool's.
             tracing::error!(pool = %target.name(), id = %entry.id, "the pool is another listener's");
             return Err(RejectReason::Invalid);
         }
-        entry
-            .shared
-            .books()
-            .reserve_move(target.inner().scope, charged, entry.now())
+        let membership = entry.membership();
+        let is_open = membership.slot.held == Held::Open;
+        let connection = is_open.then_some(&membership.account);
+        let (charged, pool) = (entry.charged(&membership), target.inner().scope);
+        let mut books = entry.shared.books();
+        books.reserve_move(connection, pool, charged, entry.now())
     }
 
     /// Moves the connection. Without effect if it has ended meanwhile, or is there already.
@@ -109,6 +110,8 @@ impl<C: Connection> Drop for MoveReservation<C> {
             let shared = &self.entry.shared;
             shared.books().cancel_move(&self.account);
             shared.tell_freed();
+            let entry = Arc::clone(&self.entry);
+            ConnectionHandle { entry }.settle();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wharf_control::{Candidate, Source, Standing, Timestamp, victims};
 
-use crate::books::{Occupancy, ScopeId};
+use crate::books::{Occupancy, Path, ScopeId};
 use crate::config::WhenFull;
 use crate::connection::Connection;
 use crate::entry::Entry;
@@ -33,6 +33,20 @@ pub(crate) fn make_room<C: Connection>(
     crowd.ask(Some(source_of(address)), shared.clock.now(), at_most)
 }
 
+/// The same where the process is full. Who leaves frees a place, which is not so where it would be kept for the next of
+/// the same pool.
+pub(crate) fn make_room_in_process<C: Connection>(
+    shared: &Shared<C>,
+    newcomer: Path,
+    address: IpAddr,
+    at_most: usize,
+) -> usize {
+    let protected = shared.books().protected(Some(newcomer.innermost()));
+    let frees = |place: &Place<C>| !protected.contains(&place.path().innermost());
+    let crowd = Crowd::gather(shared, |_| true, frees);
+    crowd.ask(Some(source_of(address)), shared.clock.now(), at_most)
+}
+
 /// Asks as many connections of a scope to leave as it holds over its new limit, but only those of
 /// pools that reclaim: of the others, each stays until it ends by itself.
 pub(crate) fn shrink<C: Connection>(
@@ -41,13 +55,29 @@ pub(crate) fn shrink<C: Connection>(
     limit: Option<u32>,
 ) -> usize {
     let Some(limit) = limit else { return 0 };
-    let reclaims = |place: &Place<C>| {
-        let policy = place.pool().map(|pool| pool.config.load().common.when_full);
-        policy == Some(WhenFull::Reclaim)
-    };
     let crowd = Crowd::gather(shared, is_in_scope, reclaims);
     let excess = crowd.staying().saturating_sub(limit as usize);
     crowd.ask(None, shared.clock.now(), excess)
+}
+
+/// The same for the process, of which some places are kept.
+pub(crate) fn shrink_process<C: Connection>(shared: &Shared<C>) -> usize {
+    let (Occupancy { kept, limit, .. }, protected) = {
+        let books = shared.books();
+        (books.occupancy(shared.process), books.protected(None))
+    };
+    let Some(limit) = limit else { return 0 };
+    let may_leave =
+        |place: &Place<C>| reclaims(place) && !protected.contains(&place.path().innermost());
+    let crowd = Crowd::gather(shared, |_| true, may_leave);
+    let excess = (crowd.staying() + kept as usize).saturating_sub(limit as usize);
+    crowd.ask(None, shared.clock.now(), excess)
+}
+
+/// Whether the pool asks idle connections to leave.
+fn reclaims<C: Connection>(place: &Place<C>) -> bool {
+    let policy = place.pool().map(|pool| pool.config.load().common.when_full);
+    policy == Some(WhenFull::Reclaim)
 }
 
 /// The same for a scope that holds more than it may: some of its connections had not been idle for long

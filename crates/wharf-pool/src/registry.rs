@@ -153,10 +153,10 @@ impl<C: Connection> Registry<C> {
             listener
         });
         let shared = &self.inner.shared;
-        let limits = limits_of(&config.common);
+        let (limits, of) = (limits_of(&config.common), listener.inner().scope);
         let scope = shared
             .books()
-            .open_scope(ScopeKind::Pool, limits, shared.clock.now());
+            .open_scope(ScopeKind::Pool(of), limits, shared.clock.now());
         let pool = Pool::new(name.clone(), scope, Arc::clone(listener.inner()), config);
         members.pools.push(pool.clone());
         Ok(pool)
@@ -311,12 +311,11 @@ impl<C: Connection> Registry<C> {
     /// reclaim are asked to leave.
     pub fn update_limits(&self, limits: ScopeLimits) {
         let shared = &self.inner.shared;
-        let limit = limits.in_force();
         shared
             .books()
             .set_limits(shared.process, limits, shared.clock.now());
         shared.tell_freed();
-        reclaim::shrink(shared, |_| true, limit);
+        reclaim::shrink_process(shared);
     }
 
     /// Where events are told.
@@ -380,7 +379,15 @@ impl<C: Connection> Registry<C> {
         self.all().iter().for_each(Pool::shrink_on);
         self.listeners().iter().for_each(Listener::shrink_on);
         let shared = &self.inner.shared;
-        reclaim::shrink_on(shared, shared.process, |_| true);
+        let Occupancy {
+            active,
+            kept,
+            limit,
+            ..
+        } = shared.books().occupancy(shared.process);
+        if limit.is_some_and(|limit| active + kept > limit) {
+            reclaim::shrink_process(shared);
+        }
     }
 
     /// Moves the coarse clock to `now`, fires what is due and, once a second, judges every pool.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::RejectReason;
+use crate::books::Stay;
 use crate::connection::{Connection, Endpoints, Invalid};
 use crate::entry::{Entry, Membership};
 use crate::guard::ConnectionGuard;
@@ -15,6 +16,8 @@ use crate::place::Place;
 pub struct Slot<C: Connection = ()> {
     pub(crate) place: Place<C>,
     pub(crate) held: Held,
+    /// On whose place it was taken.
+    pub(crate) stay: Stay,
 }
 
 /// How a slot is counted.
@@ -32,7 +35,7 @@ impl<C: Connection> Drop for Slot<C> {
     fn drop(&mut self) {
         if self.held == Held::Reserved {
             let shared = self.place.shared();
-            shared.books().release(self.place.path());
+            shared.books().release(self.place.path(), self.stay);
             shared.tell_freed();
         }
     }
@@ -50,10 +53,11 @@ pub enum Charge {
 
 impl<C: Connection> Slot<C> {
     pub(crate) fn take(place: Place<C>) -> Result<Self, RejectReason> {
-        place.shared().books().reserve(place.path())?;
+        let stay = place.shared().books().reserve(place.path())?;
         Ok(Self {
             place,
             held: Held::Reserved,
+            stay,
         })
     }
 
@@ -80,7 +84,7 @@ impl<C: Connection> Slot<C> {
         let is_charged = charge == Charge::Peer;
         let charged = is_charged.then(|| endpoints.peer.0.ip());
         let (path, now) = (self.place.path(), shared.clock.now());
-        let (id, account) = shared.books().open(path, charged, now)?;
+        let (id, account) = shared.books().open((path, self.stay), charged, now)?;
         self.held = Held::Open;
         let membership = Membership {
             slot: self,
@@ -100,6 +104,7 @@ impl<C: Connection> fmt::Debug for Slot<C> {
         f.debug_struct("Slot")
             .field("listener", listener)
             .field("held", &self.held)
+            .field("stay", &self.stay)
             .finish()
     }
 }

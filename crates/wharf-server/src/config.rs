@@ -18,6 +18,7 @@ mod forward;
 #[cfg(test)]
 mod gateway_tests;
 mod groups;
+mod guarantees;
 mod listener;
 mod notation;
 mod otel;
@@ -44,6 +45,7 @@ pub(crate) use fields::FieldChanges;
 pub(crate) use file::{Refused, load};
 pub(crate) use forward::{Forward, ForwardSettings, RouteTimeout, UpstreamHost};
 pub(crate) use groups::{LogSettings, ProcessLimits, RequestLimits, ServerSettings};
+pub(crate) use guarantees::overcommitted;
 pub(crate) use listener::ListenerConfig;
 pub(crate) use otel::OtelConfig;
 #[cfg(feature = "otel")]
@@ -174,6 +176,7 @@ impl Config {
         }
         let names = named(&sections);
         let listeners = read_listeners(sections, &base, folder, report);
+        check_guarantees(&limits, &listeners, report);
         let sections = top.sections("upstream", report);
         let upstream_names = named(&sections);
         let upstreams = read_upstreams(sections, &names, folder, report);
@@ -293,6 +296,23 @@ fn read_limits(top: &mut Section<'_>, report: &mut Report) -> (ProcessLimits, Re
     let limits = section.settings(&ProcessLimits::default(), report);
     section.finish(report);
     (limits, requests)
+}
+
+/// Whether more is guaranteed than there is; what the machine has room for is known when it serves.
+fn check_guarantees(limits: &ProcessLimits, listeners: &[ListenerConfig], report: &mut Report) {
+    let limit = match limits.max_connections {
+        Auto::Found => None,
+        Auto::Set(count) => Some(count),
+    };
+    if let Some(problem) = overcommitted(limit, listeners) {
+        let base = problem.key.split_once('.').map(|(_, base)| base);
+        let at = report.accepted(&problem.key);
+        let at = at.or_else(|| report.accepted(base.unwrap_or_default()));
+        report.push(Problem {
+            at: at.unwrap_or(0),
+            ..problem
+        });
+    }
 }
 
 fn empty() -> Problems {

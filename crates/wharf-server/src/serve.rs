@@ -17,7 +17,7 @@ use wharf_http::{DrainReport, Running, Server, StartError};
 use wharf_pool::ListenerName;
 
 use crate::admin::{Desk, Door};
-use crate::config::{AdminAddress, Auto, Config, ServerSettings};
+use crate::config::{AdminAddress, Auto, Config, ServerSettings, overcommitted};
 use crate::event_log::EventLog;
 use crate::gateway::{Directory, Unstarted, Upstreams};
 use crate::handed_in::{HandedIn, HandedInError};
@@ -65,6 +65,14 @@ pub(crate) enum ServeError {
     /// An upstream.
     #[error(transparent)]
     Upstream(#[from] Unstarted),
+    /// More places are guaranteed than there are.
+    #[error("{key}: {reason}")]
+    Guaranteed {
+        /// The first key that is too much.
+        key: String,
+        /// How much there is.
+        reason: String,
+    },
     /// The listeners do not go together.
     #[error("cannot start the listeners")]
     Listeners(#[source] StartError),
@@ -259,6 +267,10 @@ async fn start(
     mut handed_in: HandedIn,
 ) -> Result<Running, ServeError> {
     let limits = config.limits.scope(&kit.room);
+    if let Some(problem) = overcommitted(limits.max_connections, &config.listeners) {
+        let (key, reason) = (problem.key, problem.reason);
+        return Err(ServeError::Guaranteed { key, reason });
+    }
     if let (Some(asked), Some(room)) = (limits.max_connections, kit.room.descriptors)
         && asked > room
     {

@@ -211,7 +211,8 @@ impl<T: Transport, S: App> Talk<T, S> {
             // Of all streams, those that have not begun cost nobody anything.
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
-        if std::mem::replace(&mut self.first, First::Come) == First::Awaited {
+        let is_first = std::mem::replace(&mut self.first, First::Come) == First::Awaited;
+        if is_first {
             let kind = Kind::of(&request);
             if kind == Kind::Call && self.move_to_grpc().is_err() {
                 let refusal = kind.refusal::<()>(StatusCode::SERVICE_UNAVAILABLE);
@@ -227,6 +228,9 @@ impl<T: Transport, S: App> Talk<T, S> {
             reason = "it has its place among the streams, and the end waits for those"
         )]
         drop(tokio::spawn(served));
+        if is_first {
+            self.handle().settle();
+        }
         if settings
             .max_requests
             .is_some_and(|most| self.handle().requests() >= u64::from(most.get()))

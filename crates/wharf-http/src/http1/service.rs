@@ -77,10 +77,13 @@ where
             }
             (last, wire.asks_for_upgrade())
         };
-        if served == 1
-            && let Some(agent) = request.headers().get(USER_AGENT)
-        {
-            handle.set_user_agent(&String::from_utf8_lossy(agent.as_bytes()));
+        if served == 1 {
+            if let Some(agent) = request.headers().get(USER_AGENT) {
+                handle.set_user_agent(&String::from_utf8_lossy(agent.as_bytes()));
+            }
+            if !asks {
+                handle.settle();
+            }
         }
         let connected = Connected::new(handle.clone(), self.wire.downgrade());
         connected.insert_into(request.extensions_mut());
@@ -101,10 +104,13 @@ where
                             tasks: shared.sessions.clone(),
                             way: Way::Connection(Lent::<T>::claim),
                         });
+                    } else {
+                        handle.settle();
                     }
                     answer.asked = asked;
                 }
                 Err(refusal) => {
+                    handle.settle();
                     answer.refusal = Some(refusal);
                     return answer;
                 }

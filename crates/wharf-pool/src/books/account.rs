@@ -2,7 +2,7 @@
 
 use slab::Slab;
 
-use super::{Path, ScopeId};
+use super::{Path, ScopeId, Stay};
 use crate::source::SourceKey;
 
 /// The memory of a burst is kept up to so many accounts.
@@ -15,6 +15,8 @@ pub(super) struct Account {
     pub(super) path: Path,
     /// The source that is charged with it, once it is known.
     pub(super) source: Option<SourceKey>,
+    /// On whose place it is let in; of a slot for a move, on whose it will be then.
+    pub(super) stay: Stay,
 }
 
 /// Which account. It is given once to whoever counts, and taken back when the account is closed.
@@ -28,6 +30,10 @@ pub(super) struct Accounts(Slab<Account>);
 impl Accounts {
     pub(super) fn open(&mut self, account: Account) -> AccountId {
         AccountId(self.0.insert(account))
+    }
+
+    pub(super) fn get(&self, id: &AccountId) -> &Account {
+        &self.0[id.0]
     }
 
     pub(super) fn get_mut(&mut self, id: &AccountId) -> &mut Account {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use wharf_control::{Timestamp, TokenBucket};
 
 use super::flow::Flow;
+use super::path::ScopeId;
 use super::rehearsed::Rehearsed;
 use super::tally::Tally;
 use crate::config::{Count, DryRun, Limit, PerSecond};
@@ -17,6 +18,8 @@ use crate::{Cidr, DryRunReason, RejectReason};
 pub struct ScopeLimits {
     /// How many connections it may hold; `None`: as many as the scopes around it.
     pub max_connections: Option<Count>,
+    /// Of a pool: how many places of the process are its own, however full that is.
+    pub guaranteed: Option<Count>,
     /// How many connections one source may hold in it.
     pub max_connections_per_ip: Option<Count>,
     /// How many connections a second may enter it, in bursts of at most one second's worth.
@@ -57,6 +60,8 @@ pub struct Occupancy {
     pub detecting: u32,
     /// What takes a connection's place without being one: it shares a connection that is elsewhere.
     pub berths: u32,
+    /// Of the process: places that stay free for pools that hold fewer than they are guaranteed.
+    pub kept: u32,
     /// The limit in force, if the scope has one; one on a dry run is not in force.
     pub limit: Option<u32>,
 }
@@ -66,12 +71,13 @@ pub struct Occupancy {
 pub(crate) enum ScopeKind {
     Process,
     Listener,
-    Pool,
+    /// Of this listener.
+    Pool(ScopeId),
 }
 
 #[derive(Debug)]
 pub(super) struct Ledger {
-    kind: ScopeKind,
+    pub(super) kind: ScopeKind,
     pub(super) limits: ScopeLimits,
     bucket: Option<TokenBucket>,
     /// Kept only while sources have a share to keep to: a count for each source is a line of memory
@@ -81,6 +87,11 @@ pub(super) struct Ledger {
     pub(super) reserved: u32,
     pub(super) detecting: u32,
     pub(super) berths: u32,
+    /// Of a pool: of the reserved slots, those for moves.
+    pub(super) moving: u32,
+    /// Of a listener: connections and slots that may be on places kept for its pools. Of a pool: those
+    /// of them that are in it.
+    pub(super) undecided: u32,
     /// Of a listener: of those that it has in detection.
     pub(super) flow: Flow,
     /// What limits on a dry run would have done to those who came here, whosever limits they are.
@@ -102,6 +113,8 @@ impl Ledger {
             reserved: 0,
             detecting: 0,
             berths: 0,
+            moving: 0,
+            undecided: 0,
             flow: Flow::default(),
             rehearsed: Rehearsed::default(),
         }
@@ -143,20 +156,34 @@ impl Ledger {
             reserved,
             detecting,
             berths,
+            kept: 0,
             limit,
         }
+    }
+
+    /// The listener, if it is a pool's.
+    pub(super) fn listener(&self) -> Option<ScopeId> {
+        self.kind.listener()
+    }
+
+    /// The places that are taken.
+    pub(super) fn held(&self) -> u32 {
+        self.active + self.reserved + self.berths
+    }
+
+    /// Connections and slots for newcomers that have a place in the process, and are here to stay.
+    pub(super) fn settled(&self) -> u32 {
+        self.active + self.reserved - self.moving - self.undecided
     }
 
     /// Whether one more would fit in.
     pub(super) fn room(&self) -> Result<(), RejectReason> {
         match self.limits.in_force() {
-            Some(limit) if self.active + self.reserved + self.berths >= limit => {
-                Err(match self.kind {
-                    ScopeKind::Process => RejectReason::ProcessLimit,
-                    ScopeKind::Listener => RejectReason::ListenerLimit,
-                    ScopeKind::Pool => RejectReason::PoolLimit,
-                })
-            }
+            Some(limit) if self.held() >= limit => Err(match self.kind {
+                ScopeKind::Process => RejectReason::ProcessLimit,
+                ScopeKind::Listener => RejectReason::ListenerLimit,
+                ScopeKind::Pool(_) => RejectReason::PoolLimit,
+            }),
             _ => Ok(()),
         }
     }
@@ -170,7 +197,7 @@ impl Ledger {
         over.then_some(match self.kind {
             ScopeKind::Process => DryRunReason::ProcessLimit,
             ScopeKind::Listener => DryRunReason::ListenerLimit,
-            ScopeKind::Pool => DryRunReason::PoolLimit,
+            ScopeKind::Pool(_) => DryRunReason::PoolLimit,
         })
     }
 

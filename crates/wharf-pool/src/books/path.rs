@@ -1,7 +1,7 @@
 //! [`Path`]: the ledgers that something is counted in.
 
 /// Which ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ScopeId(pub(super) u32);
 
 impl ScopeId {
@@ -47,6 +47,19 @@ impl Path {
 
     pub(super) fn is_detecting(&self) -> bool {
         self.depth == 2
+    }
+
+    /// The process; a slot for a move is not counted in it.
+    pub(super) fn process(&self) -> Option<ScopeId> {
+        (self.depth > 1).then_some(self.scopes[0])
+    }
+
+    pub(super) fn listener(&self) -> Option<ScopeId> {
+        (self.depth > 1).then_some(self.scopes[1])
+    }
+
+    pub(super) fn pool(&self) -> Option<ScopeId> {
+        (!self.is_detecting()).then_some(self.scopes[2])
     }
 
     /// The scope whose flow the connection is part of.

@@ -28,6 +28,8 @@ macro_rules! limits {
 limits! {
     /// How many connections.
     MaxConnections = "max_connections",
+    /// How many have a place of their own.
+    GuaranteedConnections = "guaranteed_connections",
     /// How many of one source.
     MaxConnectionsPerIp = "max_connections_per_ip",
     /// How many a second.

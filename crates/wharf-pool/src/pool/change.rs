@@ -23,7 +23,16 @@ impl<C: Connection> Pool<C> {
         &self,
         patch: &PoolPatch<C::Settings>,
     ) -> Result<Vec<Difference>, Vec<SetError>> {
-        self.change(|config| config.patched(patch).map(|(next, _)| next))
+        self.change(|config| {
+            let (next, _) = config.patched(patch)?;
+            let is_new = next.common.guaranteed_connections != config.common.guaranteed_connections;
+            if is_new && let Some(most) = self.most_guaranteed() {
+                let why = "what the others leave of the limits around it";
+                let fits = next.common.guarantees_at_most(most, why);
+                fits.map_err(|error| vec![error])?;
+            }
+            Ok(next)
+        })
     }
 
     /// Replaces the whole configuration, as [`Pool::update_config`] does with a part of it.
@@ -66,6 +75,12 @@ impl<C: Connection> Pool<C> {
             self.follow_up(&differences);
         }
         Ok(differences)
+    }
+
+    fn most_guaranteed(&self) -> Option<u32> {
+        let shared = self.shared();
+        let books = shared.books();
+        books.most_guaranteed(shared.process, self.inner.scope)
     }
 
     /// Has every driver look again: how short memory is has changed.
@@ -111,6 +126,7 @@ impl<C: Connection> Pool<C> {
 pub(crate) fn limits_of(config: &CommonSettings) -> ScopeLimits {
     ScopeLimits {
         max_connections: config.max_connections,
+        guaranteed: config.guaranteed_connections,
         max_connections_per_ip: config.max_connections_per_ip,
         accept_rate: config.accept_rate,
         exempt: config.exempt.clone(),

@@ -128,7 +128,12 @@ impl<C: Connection> Pool<C> {
     fn scopes(&self) -> [Occupancy; 3] {
         let shared = self.shared();
         let books = shared.books();
-        [self.inner.scope, self.inner.listener.scope, shared.process].map(|s| books.occupancy(s))
+        let [pool, listener, process] =
+            [self.inner.scope, self.inner.listener.scope, shared.process]
+                .map(|s| books.occupancy(s));
+        // For a newcomer here: what is kept for this very pool is room to it.
+        let kept = books.kept_from(self.inner.path());
+        [pool, listener, Occupancy { kept, ..process }]
     }
 
     /// Judges the last second. Called by the registry, once a second.
@@ -205,7 +210,7 @@ fn tightest(scopes: &[Occupancy]) -> Option<(u32, u32)> {
         .filter_map(|scope| {
             scope
                 .limit
-                .map(|limit| (scope.active + scope.berths, limit))
+                .map(|limit| (scope.active + scope.berths + scope.kept, limit))
         })
         .max_by(|a, b| ratio(a.0, a.1).total_cmp(&ratio(b.0, b.1)))
 }

@@ -14,6 +14,7 @@ mod dry_run;
 mod events;
 mod examples;
 mod full;
+mod guarantee;
 mod health;
 mod metrics;
 mod relief;

@@ -51,6 +51,7 @@ pub(super) async fn health(State(desk): State<Arc<Desk>>) -> Answer {
         "uptime_ms": millis(desk.started.elapsed()),
         "active_connections": process.active,
         "reserved_connections": process.reserved,
+        "kept_connections": process.kept,
         "max_connections": process.limit,
         "sources": registry.sources(),
         "process": {

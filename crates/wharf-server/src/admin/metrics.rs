@@ -79,6 +79,9 @@ impl Collector for Reading {
         page.requests()?;
         page.bytes()?;
         page.health()?;
+        let kept = self.0.registry().occupancy().kept;
+        let help = "Places of the process that stay free for pools below their guarantee";
+        page.single("wharf_connections_kept", help, f64::from(kept))?;
         page.listeners(&self.0)?;
         page.calls(&self.0)?;
         page.admission(&self.0.admission)?;

@@ -8,7 +8,7 @@ use wharf_pool::PoolName;
 
 use super::served::{Served, drain_settings};
 use super::{Kit, Live, State};
-use crate::config::{Config, ListenerConfig, Problem};
+use crate::config::{Config, ListenerConfig, Problem, overcommitted};
 use crate::gateway::{Directory, Unstarted};
 
 /// Puts `next` in force in place of `now`, or changes nothing.
@@ -22,6 +22,10 @@ pub(super) async fn switch(
     now: &Config,
     next: &Config,
 ) -> Result<(), Problem> {
+    let limit = next.limits.scope(&state.kit.room).max_connections;
+    if let Some(problem) = overcommitted(limit, &next.listeners) {
+        return Err(problem);
+    }
     let upstreams = state.kit.upstreams.prepare(&now.upstreams, &next.upstreams);
     let upstreams = upstreams.map_err(|refused| unstarted(&refused))?;
     let mut change = live.running.change();
