@@ -21,6 +21,7 @@ mod health;
 mod jitter;
 pub mod overload;
 mod pressure;
+mod ramp;
 mod random;
 mod rate;
 mod ratio;
@@ -40,6 +41,7 @@ pub use health::{
 };
 pub use jitter::{jittered, offset, spread};
 pub use pressure::{MemoryLoad, PressureLaw, Rung, share_of};
+pub use ramp::Ramp;
 pub use random::Random;
 pub use rate::TokenBucket;
 pub use ratio::SlidingRatio;

@@ -85,6 +85,19 @@ impl Books {
         Occupancy { kept, ..occupancy }
     }
 
+    /// Says for how long the process has served; whether its limit grows by that.
+    pub(crate) fn has_served(&mut self, process: ScopeId, since_start: Duration) -> bool {
+        let ledger = self.ledger(process);
+        let before = ledger.in_force();
+        ledger.since_start = since_start;
+        before < ledger.in_force()
+    }
+
+    /// Whether the limit of the process grows yet.
+    pub(crate) fn is_ramping(&self, process: ScopeId) -> bool {
+        self.ledgers[process.index()].is_ramping()
+    }
+
     /// What has come into a pool, or into detection at a listener.
     pub(crate) fn flow(&self, scope: ScopeId) -> Flow {
         self.ledgers[scope.index()].flow

@@ -10,7 +10,7 @@ mod settings;
 mod units;
 mod value;
 
-pub use dry_run::{AdmissionDryRun, DryRun, Limit};
+pub use dry_run::{AdmissionDryRun, DryRun, Limit, ProcessDryRun};
 pub use settings::{Applies, Change, Difference, Key, Patch, SetError, Settings};
 pub use units::{ByteRate, ByteSize, Count, PerSecond};
 pub use value::{BadValue, Setting, Value};

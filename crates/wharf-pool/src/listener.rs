@@ -122,7 +122,8 @@ impl<C: Connection> Listener<C> {
     /// to leave.
     pub fn update_limits(&self, limits: ScopeLimits) {
         let shared = &self.inner.shared;
-        let limit = limits.in_force();
+        // Only the process has a ramp.
+        let limit = limits.in_force(Duration::ZERO);
         shared
             .books()
             .set_limits(self.inner.scope, limits, shared.clock.now());
@@ -151,6 +152,12 @@ impl<C: Connection> Listener<C> {
                 let config = pool.config();
                 (config.common.when_full, config.common.queue_timeout)
             })
+    }
+
+    /// Whether the limit of the process is small yet because it has begun to serve only now.
+    pub fn is_ramping(&self) -> bool {
+        let shared = &self.inner.shared;
+        shared.books().is_ramping(shared.process)
     }
 
     /// Takes a slot for a connection that is about to be accepted.

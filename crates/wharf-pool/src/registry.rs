@@ -38,6 +38,8 @@ struct Inner<C: Connection> {
     shared: Arc<Shared<C>>,
     members: Mutex<Members<C>>,
     state: AtomicU8,
+    /// When the process began to serve, from one; zero while it has not.
+    served_from: AtomicU64,
     /// The second that was judged last, and the latest tick of the one that is not over.
     judged: AtomicU64,
     /// The fifth of a second in which those were asked last who are too many.
@@ -63,6 +65,7 @@ impl<C: Connection> Registry<C> {
                     pools: Vec::new(),
                 }),
                 state: AtomicU8::new(ServingState::Starting as u8),
+                served_from: AtomicU64::new(0),
                 judged: AtomicU64::new(0),
                 shrunk: AtomicU64::new(0),
                 lag_nanos: AtomicU64::new(u64::MAX),
@@ -357,6 +360,12 @@ impl<C: Connection> Registry<C> {
 
     /// Notes whether the process takes work; pools that do not are unavailable.
     pub fn set_state(&self, state: ServingState) {
+        if state == ServingState::Serving {
+            let (now, relaxed) = (self.inner.shared.clock.now().as_nanos(), Ordering::Relaxed);
+            let begun = &self.inner.served_from;
+            // What has begun goes on.
+            let _ = begun.compare_exchange(0, now + 1, relaxed, relaxed);
+        }
         self.inner.state.store(state as u8, Ordering::Relaxed);
     }
 
@@ -372,6 +381,22 @@ impl<C: Connection> Registry<C> {
         self.inner
             .shared
             .tell(|| (None, EventKind::Drain { phase }));
+    }
+
+    /// Lets the limit grow with the time since the start.
+    fn ramp(&self, now: Timestamp) {
+        let Some(begun) = self
+            .inner
+            .served_from
+            .load(Ordering::Relaxed)
+            .checked_sub(1)
+        else {
+            return;
+        };
+        let (shared, since) = (&self.inner.shared, now.since(Timestamp::from_nanos(begun)));
+        if shared.books().has_served(shared.process, since) {
+            shared.tell_freed();
+        }
     }
 
     /// Asks those to leave who have become idle where a limit was lowered.
@@ -402,6 +427,7 @@ impl<C: Connection> Registry<C> {
     pub fn tick_in_part(&self, now: Timestamp, lag: Duration, most: usize) -> bool {
         let inner = &self.inner;
         inner.shared.clock.set(now);
+        self.ramp(now);
         let more = inner.shared.wheel.turn(now, most);
         let lag = u64::try_from(lag.as_nanos()).unwrap_or(u64::MAX);
         // The least of a second: workers that are busy are late every time, a machine that stumbles

@@ -212,7 +212,7 @@ impl Books {
             return None;
         }
         let process = &self.ledgers[path.process()?.index()];
-        Some((process.held(), process.limits.in_force()?))
+        Some((process.held(), process.in_force()?))
     }
 
     fn kept_after(&self, at: Option<ScopeId>, step: Step, which: Which) -> u32 {

@@ -1,8 +1,9 @@
 //! [`Ledger`]: what one scope holds, against what it may hold.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use wharf_control::{Timestamp, TokenBucket};
+use wharf_control::{Ramp, Timestamp, TokenBucket};
 
 use super::flow::Flow;
 use super::path::ScopeId;
@@ -24,6 +25,8 @@ pub struct ScopeLimits {
     pub max_connections_per_ip: Option<Count>,
     /// How many connections a second may enter it, in bursts of at most one second's worth.
     pub accept_rate: Option<PerSecond>,
+    /// Of the process: over which time after the start its `max_connections` grows to the full.
+    pub accept_ramp: Option<Duration>,
     /// Ranges that the limit per source and the rate do not apply to.
     pub exempt: Vec<Cidr>,
     /// Which of the limits are only counted and told.
@@ -31,10 +34,18 @@ pub struct ScopeLimits {
 }
 
 impl ScopeLimits {
-    /// How many connections the scope may hold; a limit on a dry run is none.
-    pub(crate) fn in_force(&self) -> Option<u32> {
-        let limit = self.max_connections?;
-        (!self.dry_run.has(Limit::MaxConnections)).then_some(limit.get())
+    /// How many connections the scope may hold so long after the start; a limit on a dry run is none.
+    pub(crate) fn in_force(&self, since_start: Duration) -> Option<u32> {
+        let limit = self.max_connections?.get();
+        if self.dry_run.has(Limit::MaxConnections) {
+            return None;
+        }
+        let ramp = self.ramp().filter(|_| !self.dry_run.has(Limit::AcceptRamp));
+        Some(ramp.map_or(limit, |ramp| ramp.of(limit, since_start)))
+    }
+
+    fn ramp(&self) -> Option<Ramp> {
+        self.accept_ramp.map(Ramp::new)
     }
 }
 
@@ -80,6 +91,8 @@ pub(super) struct Ledger {
     pub(super) kind: ScopeKind,
     pub(super) limits: ScopeLimits,
     bucket: Option<TokenBucket>,
+    /// Of the process: how long it has served.
+    pub(super) since_start: Duration,
     /// Kept only while sources have a share to keep to: a count for each source is a line of memory
     /// that is in no cache.
     tally: Option<Tally>,
@@ -108,6 +121,7 @@ impl Ledger {
             kind,
             limits,
             bucket,
+            since_start: Duration::ZERO,
             tally,
             active: 0,
             reserved: 0,
@@ -150,7 +164,7 @@ impl Ledger {
             ref limits,
             ..
         } = *self;
-        let limit = limits.in_force();
+        let limit = limits.in_force(self.since_start);
         Occupancy {
             active,
             reserved,
@@ -166,6 +180,18 @@ impl Ledger {
         self.kind.listener()
     }
 
+    /// How many it may hold now.
+    pub(super) fn in_force(&self) -> Option<u32> {
+        self.limits.in_force(self.since_start)
+    }
+
+    /// Whether the limit in force grows yet.
+    pub(super) fn is_ramping(&self) -> bool {
+        let ramp = self.limits.ramp();
+        ramp.is_some_and(|ramp| !ramp.is_over(self.since_start))
+            && !self.rehearses(Limit::AcceptRamp)
+    }
+
     /// The places that are taken.
     pub(super) fn held(&self) -> u32 {
         self.active + self.reserved + self.berths
@@ -178,7 +204,7 @@ impl Ledger {
 
     /// Whether one more would fit in.
     pub(super) fn room(&self) -> Result<(), RejectReason> {
-        match self.limits.in_force() {
+        match self.in_force() {
             Some(limit) if self.held() >= limit => Err(match self.kind {
                 ScopeKind::Process => RejectReason::ProcessLimit,
                 ScopeKind::Listener => RejectReason::ListenerLimit,
@@ -192,8 +218,14 @@ impl Ledger {
     /// [`Ledger::take_token`] and the count of its source say.
     pub(super) fn objects(&self) -> Option<DryRunReason> {
         let limit = self.limits.max_connections?.get();
-        let over =
-            self.active + self.berths > limit && self.limits.dry_run.has(Limit::MaxConnections);
+        let held = self.active + self.berths;
+        let ramped = self
+            .limits
+            .ramp()
+            .filter(|_| self.rehearses(Limit::AcceptRamp))
+            .map(|ramp| ramp.of(limit, self.since_start));
+        let over = held > limit && self.rehearses(Limit::MaxConnections)
+            || ramped.is_some_and(|ramped| held > ramped);
         over.then_some(match self.kind {
             ScopeKind::Process => DryRunReason::ProcessLimit,
             ScopeKind::Listener => DryRunReason::ListenerLimit,

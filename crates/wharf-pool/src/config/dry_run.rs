@@ -34,6 +34,8 @@ limits! {
     MaxConnectionsPerIp = "max_connections_per_ip",
     /// How many a second.
     AcceptRate = "accept_rate",
+    /// How many connections so soon after the start.
+    AcceptRamp = "accept_ramp",
     /// Accept to first request.
     ConnectionTimeout = "connection_timeout",
     /// Begin to end of a head.
@@ -58,6 +60,30 @@ impl Limit {
         Self::MaxConnections,
         Self::MaxConnectionsPerIp,
         Self::AcceptRate,
+    ];
+
+    /// These, and what only the process has.
+    pub const OF_PROCESS: &[Self] = &[
+        Self::MaxConnections,
+        Self::MaxConnectionsPerIp,
+        Self::AcceptRate,
+        Self::AcceptRamp,
+    ];
+
+    /// Those that a pool has.
+    pub const OF_POOL: &[Self] = &[
+        Self::MaxConnections,
+        Self::GuaranteedConnections,
+        Self::MaxConnectionsPerIp,
+        Self::AcceptRate,
+        Self::ConnectionTimeout,
+        Self::HeadersTimeout,
+        Self::RequestTimeout,
+        Self::KeepAliveTimeout,
+        Self::StreamIdleTimeout,
+        Self::MinDataRate,
+        Self::MaxAge,
+        Self::MaxRequests,
     ];
 }
 
@@ -121,7 +147,7 @@ impl FromIterator<Limit> for DryRun {
 
 impl Setting for DryRun {
     fn read(value: &Value) -> Result<Self, BadValue> {
-        Self::of(value, Limit::ALL)
+        Self::of(value, Limit::OF_POOL)
     }
 
     fn write(&self) -> Value {
@@ -150,6 +176,26 @@ impl Setting for AdmissionDryRun {
     }
 }
 
+/// A [`DryRun`] of limits of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProcessDryRun(DryRun);
+
+impl From<ProcessDryRun> for DryRun {
+    fn from(dry_run: ProcessDryRun) -> Self {
+        dry_run.0
+    }
+}
+
+impl Setting for ProcessDryRun {
+    fn read(value: &Value) -> Result<Self, BadValue> {
+        DryRun::of(value, Limit::OF_PROCESS).map(Self)
+    }
+
+    fn write(&self) -> Value {
+        self.0.write()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,7 +209,7 @@ mod tests {
         let read = DryRun::read(&list(&["max_age", "accept_rate", "max_age"])).unwrap();
         assert_eq!(read.write(), list(&["accept_rate", "max_age"]));
         assert!(read.has(Limit::MaxAge) && !read.has(Limit::MaxConnections));
-        let all: DryRun = Limit::ALL.iter().copied().collect();
+        let all: DryRun = Limit::OF_POOL.iter().copied().collect();
         assert_eq!(DryRun::read(&all.write()).unwrap(), all);
     }
 

@@ -109,7 +109,7 @@ impl<C: Connection> Pool<C> {
     fn follow_up(&self, differences: &[Difference]) {
         let shared = self.shared();
         shared.tell_freed();
-        let limit = limits_of(&self.config().common).in_force();
+        let limit = self.occupancy().limit;
         reclaim::shrink(shared, |place: &Place<C>| place.is_in(&self.inner), limit);
         // Every connection looks at its deadlines again.
         for handle in self.connections() {
@@ -127,6 +127,7 @@ pub(crate) fn limits_of(config: &CommonSettings) -> ScopeLimits {
     ScopeLimits {
         max_connections: config.max_connections,
         guaranteed: config.guaranteed_connections,
+        accept_ramp: None,
         max_connections_per_ip: config.max_connections_per_ip,
         accept_rate: config.accept_rate,
         exempt: config.exempt.clone(),

@@ -17,5 +17,6 @@ mod full;
 mod guarantee;
 mod health;
 mod metrics;
+mod ramp;
 mod relief;
 mod world;

@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use wharf_http::admission::{AdmissionMode, AdmissionSettings};
-use wharf_pool::config::{AdmissionDryRun, Applies, ByteSize, Count, Key, PerSecond};
+use wharf_pool::config::{
+    AdmissionDryRun, Applies, ByteSize, Count, Key, PerSecond, ProcessDryRun,
+};
 use wharf_pool::{Cidr, ScopeLimits, settings};
 
 use super::word::{AdminAddress, Auto, Delay, FilePath, HostNames, LimitMode, LogFormat, LogLevel};
@@ -64,8 +66,11 @@ settings! {
         accept_rate: Option<PerSecond> = None, Now;
         /// Address ranges that max_connections_per_ip and accept_rate do not apply to.
         exempt: Vec<Cidr> = Vec::new(), Now;
-        /// Which of max_connections, max_connections_per_ip and accept_rate are only counted and told.
-        dry_run: AdmissionDryRun = AdmissionDryRun::default(), Now;
+        /// Which of max_connections, max_connections_per_ip, accept_rate and accept_ramp are only counted
+        /// and told.
+        dry_run: ProcessDryRun = ProcessDryRun::default(), Now;
+        /// Over which time after the start max_connections grows to the full, from a tenth of it.
+        accept_ramp: Option<Duration> = None, Now;
         /// How many TLS handshakes may be under way at once; the others wait their turn.
         max_tls_handshakes: Count = HANDSHAKES, Now;
         /// How much memory the process may use; found: the limit of its control group, else what the
@@ -178,6 +183,7 @@ impl ProcessLimits {
         };
         limits.max_connections_per_ip = self.max_connections_per_ip;
         limits.accept_rate = self.accept_rate;
+        limits.accept_ramp = self.accept_ramp;
         limits.exempt.clone_from(&self.exempt);
         limits.dry_run = self.dry_run.into();
         limits
