@@ -3,13 +3,15 @@
 //! With names as arguments only the tables whose name begins so.
 #![expect(clippy::print_stdout, reason = "a command that prints tables")]
 
-use wharf_sim::studies::{balancers, balls, black_hole, dagor, erlang, limiter, pool, supermarket};
+use wharf_sim::studies::{
+    balancers, balls, black_hole, dagor, doors, erlang, limiter, pool, supermarket,
+};
 use wharf_sim::table::Table;
 
 /// A name and what makes the table.
 type Study = (&'static str, fn() -> Table);
 
-const STUDIES: [Study; 12] = [
+const STUDIES: [Study; 13] = [
     ("supermarket", || supermarket::table(4_000_000)),
     ("balls", balls::table),
     ("erlang", || erlang::table(40_000)),
@@ -22,6 +24,7 @@ const STUDIES: [Study; 12] = [
     ("limiter-changes", limiter::changes),
     ("limiter-waits", limiter::waits),
     ("dagor", || dagor::table(300)),
+    ("doors", || doors::table(3_600)),
 ];
 
 fn main() {

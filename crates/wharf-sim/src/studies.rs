@@ -7,6 +7,7 @@ pub mod balancers;
 pub mod balls;
 pub mod black_hole;
 pub mod dagor;
+pub mod doors;
 pub mod erlang;
 pub mod limiter;
 pub mod pool;
