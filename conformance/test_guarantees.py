@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from harness import Peer, Ws, binary, eventually, free_port
+from harness import H2, Peer, Ws, binary, eventually, free_port
 
 LIMIT = 10
 FULL = {"when_full": "refuse"}
@@ -69,6 +69,8 @@ def test_sessions_begin_on_places_that_are_kept_for_them(serve, protocols):
         assert len(plain) == LIMIT - 3
         # Who only asks is answered, and does not stay where a session may come.
         for _ in range(4):
+            # Who has left gives its place back a moment later.
+            assert eventually(lambda: kept(server) == 3)
             with Peer(server.address) as guest:
                 answer = guest.request()
                 assert answer.status == 200 and answer.says_close
@@ -81,6 +83,23 @@ def test_sessions_begin_on_places_that_are_kept_for_them(serve, protocols):
         assert not any(peer.request().says_close for peer in plain), "they were there before"
         for session in sessions:
             session.close()
+        leave(plain)
+
+
+def test_an_http2_client_on_a_kept_place_is_answered_and_told_goaway(serve):
+    with serve(FULL, listener={"protocols": ["http", "http2", "grpc"]}, limits={"max_connections": 3},
+               pools={"grpc": {"guaranteed_connections": 1}}) as server:
+        plain = crowd(server, 2)
+        assert len(plain) == 2
+        with H2(server.address) as guest:
+            assert guest.get(1).status == 200
+            guest.ended(2.0)
+            assert guest.goaways and guest.goaways[-1][0] == 0
+        assert eventually(lambda: kept(server) == 1)
+        with H2(server.address) as caller:
+            caller.request(1, "/wharf.demo.v1.Echo/Unary", "POST", [("content-type", "application/grpc")])
+            assert eventually(lambda: server.json("/pools/web/grpc")["health"]["active_connections"] == 1)
+            assert kept(server) == 0 and not caller.goaways
         leave(plain)
 
 

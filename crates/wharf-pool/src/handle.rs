@@ -255,6 +255,7 @@ impl<C: Connection> ConnectionHandle<C> {
     /// Says that the connection stays in its pool: its first request has not made it another's. It may
     /// have been let in on a place that is kept for one of those; if there is no other, it is asked to
     /// finish what is in flight and to leave.
+    #[cold]
     pub fn settle(&self) {
         let is_needed = {
             let membership = self.entry.membership();

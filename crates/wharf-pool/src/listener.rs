@@ -154,10 +154,11 @@ impl<C: Connection> Listener<C> {
             })
     }
 
-    /// Whether the limit of the process is small yet because it has begun to serve only now.
-    pub fn is_ramping(&self) -> bool {
+    /// Whether what is full is the process, and only because it has begun to serve just now: there will
+    /// be a place, so a newcomer is to wait, whatever the policy.
+    pub fn is_too_early(&self, full: RejectReason) -> bool {
         let shared = &self.inner.shared;
-        shared.books().is_ramping(shared.process)
+        full == RejectReason::ProcessLimit && shared.books().is_ramping(shared.process)
     }
 
     /// Takes a slot for a connection that is about to be accepted.

@@ -1,6 +1,8 @@
 //! [`Registry`]: every pool and listener of a process, found by name, under one limit.
 
 mod error;
+mod forget;
+mod ramp;
 mod serving;
 
 pub use error::RegistryError;
@@ -213,38 +215,6 @@ impl<C: Connection> Registry<C> {
         self.members().pools.clone()
     }
 
-    /// Forgets a listener and its pools. Connections that they hold go on and are counted; the
-    /// names can be given again at once.
-    pub fn forget_listener(&self, name: &ListenerName) {
-        let (listeners, pools) = {
-            let mut members = self.members();
-            (
-                members
-                    .listeners
-                    .extract_if(.., |l| l.name() == name)
-                    .collect::<Vec<_>>(),
-                members
-                    .pools
-                    .extract_if(.., |p| p.name().listener() == name)
-                    .collect::<Vec<_>>(),
-            )
-        };
-        // Dropped outside of the lock: the last owner of a scope closes its ledger.
-        drop((pools, listeners));
-    }
-
-    /// Forgets a pool. Connections that it holds go on and are counted; the name can be given again
-    /// at once.
-    pub fn forget_pool(&self, name: &PoolName) {
-        let forgotten: Vec<_> = self
-            .members()
-            .pools
-            .extract_if(.., |pool| pool.name() == name)
-            .collect();
-        // Dropped outside of the lock: the last owner of a scope closes its ledger.
-        drop(forgotten);
-    }
-
     /// The metrics of every pool.
     pub fn metrics(&self) -> Vec<(PoolName, Metrics)> {
         self.all()
@@ -361,10 +331,7 @@ impl<C: Connection> Registry<C> {
     /// Notes whether the process takes work; pools that do not are unavailable.
     pub fn set_state(&self, state: ServingState) {
         if state == ServingState::Serving {
-            let (now, relaxed) = (self.inner.shared.clock.now().as_nanos(), Ordering::Relaxed);
-            let begun = &self.inner.served_from;
-            // What has begun goes on.
-            let _ = begun.compare_exchange(0, now + 1, relaxed, relaxed);
+            self.begin_to_serve();
         }
         self.inner.state.store(state as u8, Ordering::Relaxed);
     }
@@ -381,22 +348,6 @@ impl<C: Connection> Registry<C> {
         self.inner
             .shared
             .tell(|| (None, EventKind::Drain { phase }));
-    }
-
-    /// Lets the limit grow with the time since the start.
-    fn ramp(&self, now: Timestamp) {
-        let Some(begun) = self
-            .inner
-            .served_from
-            .load(Ordering::Relaxed)
-            .checked_sub(1)
-        else {
-            return;
-        };
-        let (shared, since) = (&self.inner.shared, now.since(Timestamp::from_nanos(begun)));
-        if shared.books().has_served(shared.process, since) {
-            shared.tell_freed();
-        }
     }
 
     /// Asks those to leave who have become idle where a limit was lowered.

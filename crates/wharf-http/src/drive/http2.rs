@@ -211,8 +211,7 @@ impl<T: Transport, S: App> Talk<T, S> {
             // Of all streams, those that have not begun cost nobody anything.
             return respond.send_reset(Reason::REFUSED_STREAM);
         }
-        let is_first = std::mem::replace(&mut self.first, First::Come) == First::Awaited;
-        if is_first {
+        if std::mem::replace(&mut self.first, First::Come) == First::Awaited {
             let kind = Kind::of(&request);
             if kind == Kind::Call && self.move_to_grpc().is_err() {
                 let refusal = kind.refusal::<()>(StatusCode::SERVICE_UNAVAILABLE);
@@ -220,6 +219,8 @@ impl<T: Transport, S: App> Talk<T, S> {
                 respond.send_response(refusal.map(drop), true).ok();
                 return self.handle().begin_close(CloseReason::Refused);
             }
+            // What that tells, the driver hears when this request is among the streams.
+            self.handle().settle();
         }
         let settings = Arc::clone(&self.wire.lock().settings);
         let served = serve_stream(&self.call, &settings, request, respond);
@@ -228,9 +229,6 @@ impl<T: Transport, S: App> Talk<T, S> {
             reason = "it has its place among the streams, and the end waits for those"
         )]
         drop(tokio::spawn(served));
-        if is_first {
-            self.handle().settle();
-        }
         if settings
             .max_requests
             .is_some_and(|most| self.handle().requests() >= u64::from(most.get()))

@@ -204,9 +204,8 @@ impl<S> Acceptor<S> {
         S: App,
     {
         let (policy, queue_timeout) = self.listener.when_full();
-        let is_early = full == RejectReason::ProcessLimit && self.listener.is_ramping();
-        // Who comes too early waits, whatever the policy: there will be a place.
-        if (policy == WhenFull::Wait || is_early) && !state.queue_expired {
+        let waits = policy == WhenFull::Wait || self.listener.is_too_early(full);
+        if waits && !state.queue_expired {
             let waited = timeout(queue_timeout, self.listener.reserved()).await;
             if let Ok(slot) = waited {
                 return self.accept_into(slot, ready, state);

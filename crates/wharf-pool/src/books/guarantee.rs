@@ -56,6 +56,12 @@ impl Books {
         self.guaranteed.sort_unstable();
     }
 
+    /// Keeps no place for a pool any more.
+    pub(crate) fn end_guarantee(&mut self, pool: ScopeId) {
+        self.ledger(pool).limits.guaranteed = None;
+        self.note_guarantees();
+    }
+
     /// How many places of the process are kept free.
     pub(crate) fn kept(&self) -> u32 {
         self.kept_after(None, Step::default(), Which::InForce)

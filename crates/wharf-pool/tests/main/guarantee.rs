@@ -152,6 +152,19 @@ fn a_guarantee_that_is_raised_has_idle_ones_of_others_leave() {
 }
 
 #[test]
+fn a_pool_that_is_forgotten_keeps_no_place_from_others() {
+    let house = House::with_room_for(2);
+    guarantee(&house.plain, 1);
+    guarantee(&house.session, 1);
+    let _stays = open(house.plain.reserve().unwrap(), "10.0.0.1").unwrap();
+    house.world.registry.forget_pool(house.session.name());
+    assert_eq!(house.kept(), 0);
+    assert!(house.world.open("10.0.0.1").is_ok());
+    house.world.registry.forget_listener(&listener("many"));
+    assert_eq!(house.kept(), 0);
+}
+
+#[test]
 fn no_more_is_guaranteed_than_there_is() {
     let house = House::with_room_for(10);
     guarantee(&house.plain, 6);

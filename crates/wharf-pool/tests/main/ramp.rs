@@ -25,8 +25,9 @@ fn fill(world: &World) -> Vec<ConnectionGuard> {
 fn a_tenth_is_let_in_at_once_and_everybody_at_the_end() {
     let mut world = ramping(&[]);
     let door = world.registry.listener(&listener("test")).unwrap();
-    let mut guards = fill(&world);
-    assert_eq!((guards.len(), door.is_ramping()), (10, true));
+    let (mut guards, full) = (fill(&world), RejectReason::ProcessLimit);
+    assert_eq!(guards.len(), 10);
+    assert!(door.is_too_early(full) && !door.is_too_early(RejectReason::PoolLimit));
     assert_eq!(
         world.open("10.0.0.1").unwrap_err(),
         RejectReason::ProcessLimit
@@ -37,7 +38,7 @@ fn a_tenth_is_let_in_at_once_and_everybody_at_the_end() {
         assert_eq!(guards.len(), expected as usize);
         assert_eq!(world.registry.occupancy().limit, Some(expected));
     }
-    assert!(!door.is_ramping());
+    assert!(!door.is_too_early(full));
 }
 
 #[tokio::test]
