@@ -1,5 +1,6 @@
 """Overload: who is let in, who waits, and what the others are told."""
 
+import os
 import threading
 import time
 
@@ -32,11 +33,18 @@ app = "demo"
 
 @pytest.fixture
 def serve_two(serve):
-    """A server that works on two requests at a time."""
-    def start(mode="on", **more):
+    """A server that works on two requests at a time; `ranks` is what else its limit says."""
+    def start(mode="on", ranks="", door=None, **more):
         requests = f"[limits.requests]\nmode = \"{mode}\"\ninitial_limit = 2\nmin_limit = 2\nmax_limit = 2\n"
-        return serve(listener={"protocols": ALL}, log=QUIET, more=requests + ROUTES, **more)
+        return serve(listener={"protocols": ALL} | (door or {}), log=QUIET, more=requests + ranks + ROUTES, **more)
     return start
+
+
+def replace(server, text):
+    """Puts a new file in the place of the old one, as an editor or a deployment does."""
+    new = server.file.with_name("new")
+    new.write_text(text)
+    os.replace(new, server.file)
 
 
 class Busy:
@@ -89,6 +97,55 @@ def test_whoever_finds_no_place_is_told_so_in_a_way_that_may_be_repeated(serve_t
         assert metrics.total("wharf_admission_limit") == 2
         assert metrics.total("wharf_requests_total", status_class="shed") >= 2
         assert metrics.total("wharf_requests_total", status_class="5xx") == 0
+
+
+def turned_away_as(server, target="/slow?ms=1", **fields):
+    """The class of a request that finds no place."""
+    before = requests(server)["shed_by_class"]
+    with Peer(server.address) as peer:
+        headers = "".join(f"X-{name}: {value}\r\n" for name, value in fields.items())
+        assert peer.request(target, headers=headers).status == 503
+    after = requests(server)["shed_by_class"]
+    (one,) = [name for name, count in after.items() if count > before[name]]
+    return one
+
+
+SOURCES = """
+[limits.requests.sources]
+background = ["127.0.0.0/8"]
+interactive = ["0.0.0.0/0"]
+exempt = ["192.0.2.0/24"]
+"""
+
+
+def test_a_client_lowers_his_own_requests_and_raises_none(serve_two):
+    with serve_two(ranks='priority_header = "X-Priority"\n' + SOURCES) as server, Busy(server, ms=20_000):
+        assert turned_away_as(server) == "background"
+        assert turned_away_as(server, Priority="sheddable") == "sheddable"
+        for word in ("critical", "exempt", "nonsense"):
+            assert turned_away_as(server, Priority=word) == "background"
+        # What is asked for counts more than who asks, and less than what he says against himself.
+        assert turned_away_as(server, "/hello") == "critical"
+        assert turned_away_as(server, "/hello", Priority="normal") == "normal"
+
+
+def test_a_trusted_peer_says_what_his_requests_are_and_whose(serve_two):
+    ranks = 'priority_header = "x-priority"\nuser_header = "x-account"\ntrusted = ["127.0.0.1"]\n'
+    with serve_two(ranks=ranks + SOURCES) as server, Busy(server, ms=20_000):
+        assert turned_away_as(server, Priority="critical", Account="a") == "critical"
+        assert turned_away_as(server, "/hello", Priority="sheddable") == "sheddable"
+        assert turned_away_as(server) == "background"
+
+
+def test_a_listener_says_what_is_said_nowhere_else_and_a_reload_says_another(serve_two):
+    with serve_two(door={"priority": "sheddable"}) as server, Busy(server, ms=20_000):
+        assert turned_away_as(server) == "sheddable"
+        assert turned_away_as(server, "/hello") == "critical"
+        replace(server, server.text().replace('priority = "sheddable"', 'priority = "background"', 1))
+        assert server.write("/reload", "POST")[0] == 200
+        assert turned_away_as(server) == "background"
+        # The limit has not begun anew: it is as it was, with the same two in their places.
+        assert requests(server)["in_flight"] == 2
 
 
 def test_a_call_for_health_is_answered_when_nothing_else_is(serve_two):

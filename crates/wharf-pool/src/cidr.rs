@@ -12,6 +12,11 @@ pub struct Cidr {
 }
 
 impl Cidr {
+    /// How many bits all addresses of the range have in common: the more, the narrower it is.
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// Whether `address` is in the range. An IPv4-mapped IPv6 address is looked up as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.base, address.to_canonical()) {

@@ -14,7 +14,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::service::Routes as Services;
 use tower_service::Service;
-use wharf_http::admission::{Class, Rank};
+use wharf_http::admission::{Rank, Ranking};
 use wharf_http::grpc::{Supervised, is_call, only};
 use wharf_http::{BoxError, RequestBody};
 
@@ -39,7 +39,13 @@ struct Parts {
 
 /// The routes of one listener: a change holds from the next request on, on open connections too.
 #[derive(Clone, Debug)]
-pub(crate) struct Routes(Arc<ArcSwap<Vec<Way>>>);
+pub(crate) struct Routes(Arc<ArcSwap<Ways>>);
+
+#[derive(Debug)]
+struct Ways {
+    list: Vec<Way>,
+    ranks: Ranks,
+}
 
 /// One route, and what answers it if that is an upstream.
 #[derive(Clone, Debug)]
@@ -48,39 +54,47 @@ pub(crate) struct Way {
     pub(crate) forwarding: Option<Arc<Forwarding>>,
 }
 
-impl Routes {
-    /// The first that matches answers.
-    pub(crate) fn new(ways: Vec<Way>) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(ways)))
-    }
-
-    /// From now on these.
-    pub(crate) fn set(&self, ways: Vec<Way>) {
-        self.0.store(Arc::new(ways));
-    }
+/// How important requests are whose route says nothing of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Ranks {
+    /// What is known of who asks.
+    pub(crate) ranking: Ranking,
+    /// If that is nothing.
+    pub(crate) otherwise: Rank,
 }
 
 impl Routes {
+    /// The first that matches answers.
+    pub(crate) fn new(list: Vec<Way>, ranks: Ranks) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(Ways { list, ranks })))
+    }
+
+    /// From now on these.
+    pub(crate) fn set(&self, list: Vec<Way>, ranks: Ranks) {
+        self.0.store(Arc::new(Ways { list, ranks }));
+    }
+
     /// How important a request is, and who works on it.
     pub(crate) fn rank<B>(&self, request: &Request<B>) -> Rank {
-        let ways = self.0.load();
-        let way = ways.iter().find(|way| matches(&way.route, request));
-        let class = match way.map_or(Priority::Normal, |way| way.route.priority) {
-            Priority::Critical => Class::Critical,
-            Priority::Interactive => Class::Interactive,
-            Priority::Normal => Class::Normal,
-            Priority::Background => Class::Background,
-            Priority::Sheddable => Class::Sheddable,
-            Priority::Exempt => return Rank::exempt(),
-        };
         // Whoever balances between several of us has to hear that we are well.
         if is_below(request.uri().path(), HEALTH) && is_call(request) {
             return Rank::exempt();
         }
+        let ways = self.0.load();
+        let way = ways.way(request);
+        let said = way.and_then(|way| way.route.priority).map(Priority::rank);
+        let Ranks { ranking, otherwise } = &ways.ranks;
+        let rank = ranking.rank(request, said, *otherwise);
         match way.and_then(|way| way.forwarding.as_ref()) {
-            Some(_) => Rank::new(class).forwarded(),
-            None => Rank::new(class),
+            Some(_) => rank.forwarded(),
+            None => rank,
         }
+    }
+}
+
+impl Ways {
+    fn way<B>(&self, request: &Request<B>) -> Option<&Way> {
+        self.list.iter().find(|way| matches(&way.route, request))
     }
 }
 
@@ -127,7 +141,7 @@ impl Service<Request<RequestBody>> for App {
 
     fn call(&mut self, request: Request<RequestBody>) -> Answering {
         let routes = self.0.routes.0.load();
-        let way = routes.iter().find(|way| matches(&way.route, &request));
+        let way = routes.way(&request);
         let is_call = is_call(&request);
         if let Some(way) = way {
             let route = (way.route.path.as_str(), self.0.scheme, is_call);

@@ -44,7 +44,9 @@ pub(crate) use endpoint_file::read_endpoint_file;
 pub(crate) use fields::FieldChanges;
 pub(crate) use file::{Refused, load};
 pub(crate) use forward::{Forward, ForwardSettings, RouteTimeout, UpstreamHost};
-pub(crate) use groups::{LogSettings, ProcessLimits, RequestLimits, ServerSettings};
+pub(crate) use groups::{
+    LogSettings, ProcessLimits, RequestLimits, ServerSettings, SourcePriorities,
+};
 pub(crate) use guarantees::overcommitted;
 pub(crate) use listener::ListenerConfig;
 pub(crate) use otel::OtelConfig;
@@ -87,6 +89,8 @@ pub(crate) struct Config {
     pub(crate) limits: ProcessLimits,
     /// How many requests are worked on at a time.
     pub(crate) requests: RequestLimits,
+    /// How important requests of whole networks are.
+    pub(crate) priorities: SourcePriorities,
     /// Where traces and figures are sent.
     pub(crate) otel: OtelConfig,
     /// What pools start from.
@@ -160,7 +164,7 @@ impl Config {
         let server = settings(&mut top, "server", report);
         let admin = AdminConfig::read(&mut top, folder, report);
         let log = settings(&mut top, "log", report);
-        let (limits, requests) = read_limits(&mut top, report);
+        let (limits, requests, priorities) = read_limits(&mut top, report);
         let otel = OtelConfig::read(&mut top, folder, report);
         let pools = top.section("pools", report);
         let base = BasePools::read(pools, report);
@@ -194,6 +198,7 @@ impl Config {
             log,
             limits,
             requests,
+            priorities,
             otel,
             base,
             listeners,
@@ -288,14 +293,30 @@ fn keep<S: Settings>(next: &S, now: &S) -> S {
     kept
 }
 
-fn read_limits(top: &mut Section<'_>, report: &mut Report) -> (ProcessLimits, RequestLimits) {
+fn read_limits(
+    top: &mut Section<'_>,
+    report: &mut Report,
+) -> (ProcessLimits, RequestLimits, SourcePriorities) {
     let Some(mut section) = top.section("limits", report) else {
         return <_>::default();
     };
-    let requests = settings(&mut section, "requests", report);
+    let (requests, priorities) = read_requests(&mut section, report);
     let limits = section.settings(&ProcessLimits::default(), report);
     section.finish(report);
-    (limits, requests)
+    (limits, requests, priorities)
+}
+
+fn read_requests(
+    limits: &mut Section<'_>,
+    report: &mut Report,
+) -> (RequestLimits, SourcePriorities) {
+    let Some(mut section) = limits.section("requests", report) else {
+        return <_>::default();
+    };
+    let priorities = settings(&mut section, "sources", report);
+    let requests = section.settings(&RequestLimits::default(), report);
+    section.finish(report);
+    (requests, priorities)
 }
 
 /// Whether more is guaranteed than there is; what the machine has room for is known when it serves.

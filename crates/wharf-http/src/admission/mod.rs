@@ -9,7 +9,8 @@
 //! same reason a handler that waits for the peer's body holds no place meanwhile, and what is forwarded none while
 //! another server works on it (`absence.rs`, [`Rank::forwarded`]).
 //!
-//! **Refuses to know:** routes and users. A [`Rank`] says how important a request is.
+//! **Refuses to know:** routes and users. A [`Rank`] says how important a request is; a [`Ranking`] makes one of where it comes from and what
+//! its fields say.
 
 mod absence;
 mod around;
@@ -17,6 +18,7 @@ mod entry;
 mod gate;
 mod permit;
 mod rank;
+mod ranking;
 mod refusal;
 mod report;
 mod settings;
@@ -26,6 +28,7 @@ pub(crate) use absence::Absent;
 pub use around::{Admitted, Admitting, AnswerBody};
 pub use permit::Permit;
 pub use rank::Rank;
+pub use ranking::Ranking;
 pub use refusal::{Refused, Why};
 pub use report::AdmissionReport;
 pub use settings::{AdmissionMode, AdmissionSettings};

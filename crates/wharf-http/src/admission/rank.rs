@@ -1,6 +1,6 @@
 //! [`Rank`]: how important a request is, and how it is counted.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::OnceLock;
 
 use http::Request;
@@ -55,16 +55,27 @@ impl Rank {
     }
 
     /// The handler forwards it: it holds a place until it waits for the first time, and its latency says nothing. What is slow
-    /// elsewhere is no overload here.
+    /// elsewhere is no overload here. What is exempt stays so.
     #[must_use]
     pub const fn forwarded(mut self) -> Self {
-        self.work = Work::Elsewhere;
+        if !self.is_exempt() {
+            self.work = Work::Elsewhere;
+        }
         self
     }
 
     /// The class.
     pub const fn class(self) -> Class {
         self.class
+    }
+
+    pub(super) const fn with_class(mut self, class: Class) -> Self {
+        self.class = class;
+        self
+    }
+
+    pub(super) const fn is_exempt(self) -> bool {
+        matches!(self.work, Work::None)
     }
 
     pub(super) const fn work(self) -> Work {
@@ -74,13 +85,16 @@ impl Rank {
     /// The user, or who the connection is from.
     pub(super) fn user<B>(self, request: &Request<B>) -> u64 {
         self.user.unwrap_or_else(|| {
-            // With a key of this process: who may choose his address is not to choose his place in the line.
-            static KEY: OnceLock<RandomState> = OnceLock::new();
             let peer = request.extensions().get::<Connected>();
-            let source = peer.map(|it| source_of(it.peer().ip()));
-            KEY.get_or_init(RandomState::new).hash_one(source)
+            hash_of(peer.map(|it| source_of(it.peer().ip())))
         })
     }
+}
+
+/// A hash with a key of this process: who may choose his address or his name is not to choose his place in the line.
+pub(super) fn hash_of(user: impl Hash) -> u64 {
+    static KEY: OnceLock<RandomState> = OnceLock::new();
+    KEY.get_or_init(RandomState::new).hash_one(user)
 }
 
 /// What says nothing else.

@@ -10,7 +10,7 @@ use super::forward::ForwardSettings;
 use super::groups::{ADDRESS, PROTOCOLS, PROXY_PROTOCOL, ROUTES, TLS};
 use super::route::Target;
 use super::upstream::ENDPOINTS;
-use super::{Config, Forward, ListenerConfig, Priority, Route, UpstreamConfig, otel};
+use super::{Config, Forward, ListenerConfig, Route, UpstreamConfig, otel};
 
 /// One setting that differs.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +85,7 @@ impl Flat {
         flat.table("log", config.log.values());
         flat.table("limits", config.limits.values());
         flat.table("limits.requests", config.requests.values());
+        flat.table("limits.requests.sources", config.priorities.values());
         flat.table("otel", config.otel.settings.values());
         if let Some(tls) = &config.otel.tls {
             flat.table("otel", vec![(otel::TLS, Value::text(tls.shown()))]);
@@ -239,10 +240,10 @@ fn shown(route: &Route) -> String {
         Target::Upstream(forward) => forwarded(forward),
     };
     let shown = format!("{listener} {host} {} -> {target}", route.path);
-    if route.priority == Priority::Normal {
-        return shown;
+    match &route.priority {
+        None => shown,
+        Some(priority) => format!("{shown}, priority = {}", priority.write()),
     }
-    format!("{shown}, priority = {}", route.priority.write())
 }
 
 /// An upstream with what is not so by default.
@@ -319,6 +320,7 @@ mod tests {
             otel::OtelSettings::KEYS,
             crate::config::ProcessLimits::KEYS,
             crate::config::RequestLimits::KEYS,
+            crate::config::SourcePriorities::KEYS,
             wharf_http::TcpSettings::KEYS,
             wharf_pool::config::CommonSettings::KEYS,
             wharf_http::HttpSettings::KEYS,

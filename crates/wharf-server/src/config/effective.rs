@@ -26,6 +26,7 @@ pub(crate) fn effective(config: &Config, file: Option<&str>) -> String {
     page.table("log", &config.log.values());
     page.table("limits", &limit_values(config));
     page.table("limits.requests", &config.requests.values());
+    page.table("limits.requests.sources", &config.priorities.values());
     page.otel(&config.otel);
     for protocol in Protocol::ALL {
         let values = config.base.of(protocol).values();

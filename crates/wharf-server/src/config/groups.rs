@@ -3,13 +3,16 @@
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use wharf_http::admission::{AdmissionMode, AdmissionSettings};
+use wharf_http::admission::{AdmissionMode, AdmissionSettings, Ranking};
 use wharf_pool::config::{
     AdmissionDryRun, Applies, ByteSize, Count, Key, PerSecond, ProcessDryRun,
 };
 use wharf_pool::{Cidr, ScopeLimits, settings};
 
-use super::word::{AdminAddress, Auto, Delay, FilePath, HostNames, LimitMode, LogFormat, LogLevel};
+use super::word::{
+    AdminAddress, Auto, Delay, FieldName, FilePath, HostNames, LimitMode, LogFormat, LogLevel,
+    Priority,
+};
 use crate::room::Room;
 
 settings! {
@@ -95,6 +98,30 @@ settings! {
         max_limit: Count = MOST, Now;
         /// What nine of ten requests are to take at most; not where they wait for something else.
         target_latency: Option<Duration> = None, Now;
+        /// A field by which requests say their priority: trusted peers any, others only a lower one.
+        priority_header: Option<FieldName> = None, Now;
+        /// A field by which trusted peers say whose a request is; else users are sources.
+        user_header: Option<FieldName> = None, Now;
+        /// Peers whose priority_header and user_header are believed: proxies that write them.
+        trusted: Vec<Cidr> = Vec::new(), Now;
+    }
+}
+
+settings! {
+    /// `[limits.requests.sources]`: priorities of whole networks; of several ranges the narrowest counts.
+    pub struct SourcePriorities, SourcePrioritiesPatch {
+        /// Ranges whose requests are what the service is there for.
+        critical: Vec<Cidr> = Vec::new(), Now;
+        /// Ranges where people wait.
+        interactive: Vec<Cidr> = Vec::new(), Now;
+        /// Ranges that say nothing else.
+        normal: Vec<Cidr> = Vec::new(), Now;
+        /// Ranges whose requests can be sent again later.
+        background: Vec<Cidr> = Vec::new(), Now;
+        /// Ranges whose requests can be left out.
+        sheddable: Vec<Cidr> = Vec::new(), Now;
+        /// Ranges whose requests are let in whatever happens.
+        exempt: Vec<Cidr> = Vec::new(), Now;
     }
 }
 
@@ -117,6 +144,30 @@ impl RequestLimits {
         settings.initial = self.initial_limit.into();
         settings.target_latency = self.target_latency;
         settings
+    }
+
+    /// What requests' fields and sources say of their priority.
+    pub(crate) fn ranking(&self, sources: &SourcePriorities) -> Ranking {
+        let mut ranking = Ranking::default().trusted(self.trusted.clone());
+        if let Some(FieldName(name)) = &self.priority_header {
+            ranking = ranking.priority_field(name.clone());
+        }
+        if let Some(FieldName(name)) = &self.user_header {
+            ranking = ranking.user_field(name.clone());
+        }
+        let ranges = [
+            (Priority::Critical, &sources.critical),
+            (Priority::Interactive, &sources.interactive),
+            (Priority::Normal, &sources.normal),
+            (Priority::Background, &sources.background),
+            (Priority::Sheddable, &sources.sheddable),
+            (Priority::Exempt, &sources.exempt),
+        ];
+        for (priority, ranges) in ranges {
+            let add = |ranking: Ranking, range: &Cidr| ranking.source(*range, priority.rank());
+            ranking = ranges.iter().fold(ranking, add);
+        }
+        ranking
     }
 }
 
@@ -170,6 +221,8 @@ settings! {
         exempt: Vec<Cidr> = Vec::new(), Now;
         /// Which of max_connections, max_connections_per_ip and accept_rate are only counted and told.
         dry_run: AdmissionDryRun = AdmissionDryRun::default(), Now;
+        /// How important requests are of which neither a route nor their source says anything.
+        priority: Priority = Priority::Normal, Now;
     }
 }
 

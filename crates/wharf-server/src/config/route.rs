@@ -20,8 +20,8 @@ pub(crate) struct Route {
     pub(crate) host: Option<String>,
     /// Only requests whose path begins with this.
     pub(crate) path: String,
-    /// How important its requests are.
-    pub(crate) priority: Priority,
+    /// How important its requests are, whoever sends them.
+    pub(crate) priority: Option<Priority>,
     /// What answers.
     pub(crate) target: Target,
 }
@@ -87,7 +87,7 @@ impl Route {
             listener: None,
             host: None,
             path: "/".to_owned(),
-            priority: Priority::Normal,
+            priority: None,
             target: Target::Demo,
         }
     }
@@ -133,15 +133,13 @@ fn read_route(mut section: Section<'_>, doors: &Doors<'_>, report: &mut Report) 
     })
 }
 
-fn read_priority(section: &mut Section<'_>, report: &mut Report) -> Priority {
-    let Some(entry) = section.take("priority") else {
-        return Priority::Normal;
-    };
-    Priority::read(&entry.value.value()).unwrap_or_else(|bad| {
+fn read_priority(section: &mut Section<'_>, report: &mut Report) -> Option<Priority> {
+    let entry = section.take("priority")?;
+    Setting::read(&entry.value.value()).unwrap_or_else(|bad| {
         let reason = format!("{} is no priority", cut(&entry.value.value().to_string()));
         let remedy = format!("write {}", bad.remedy());
         report.problem(entry.value.at, section.path("priority"), reason, remedy);
-        Priority::Normal
+        None
     })
 }
 

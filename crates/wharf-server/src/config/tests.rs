@@ -613,6 +613,8 @@ fn the_example_has_every_setting_with_its_default() {
         ("admin", AdminSettings::KEYS),
         ("log", LogSettings::KEYS),
         ("limits", ProcessLimits::KEYS),
+        ("limits.requests", RequestLimits::KEYS),
+        ("limits.requests.sources", SourcePriorities::KEYS),
         ("pools.http", CommonSettings::KEYS),
         ("pools.http", HttpSettings::KEYS),
         ("pools.https", CommonSettings::KEYS),
@@ -644,6 +646,8 @@ fn the_example_has_every_setting_with_its_default() {
     assert_eq!(config.admin.settings, AdminSettings::default());
     assert_eq!(config.log, LogSettings::default());
     assert_eq!(config.limits, ProcessLimits::default());
+    assert_eq!(config.requests, RequestLimits::default());
+    assert_eq!(config.priorities, SourcePriorities::default());
     assert_eq!(config.base, BasePools::default());
     assert_eq!(config.listeners[0].limits, ListenerLimits::default());
     assert_eq!(config.listeners[0].tcp, TcpSettings::default());

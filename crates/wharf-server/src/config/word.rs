@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::header::HeaderName;
 use tracing::level_filters::LevelFilter;
+use wharf_http::admission::{Class, Rank};
 use wharf_pool::config::{BadValue, Setting, Value};
 
 /// The text that `value` is, if it is one.
@@ -152,6 +154,22 @@ impl Setting for HostNames {
     }
 }
 
+/// The name of a field of requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FieldName(pub(crate) HeaderName);
+
+impl Setting for FieldName {
+    fn read(value: &Value) -> Result<Self, BadValue> {
+        let name = text_of(value).and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        let name = name.map(Self);
+        name.ok_or_else(|| BadValue::new(value, "the name of a field such as \"x-priority\""))
+    }
+
+    fn write(&self) -> Value {
+        Value::text(self.0.as_str())
+    }
+}
+
 fn is_host_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
     (1..=253).contains(&name.len()) && name.bytes().all(allowed)
@@ -238,7 +256,7 @@ words! {
 }
 
 words! {
-    /// How important the requests of a route are.
+    /// How important requests are.
     Priority {
         /// What the service is there for.
         Critical = "critical",
@@ -253,6 +271,20 @@ words! {
         /// Let in whatever happens.
         Exempt = "exempt",
     } "\"critical\", \"interactive\", \"normal\", \"background\", \"sheddable\" or \"exempt\""
+}
+
+impl Priority {
+    /// The same, as the library has it.
+    pub(crate) const fn rank(self) -> Rank {
+        match self {
+            Self::Critical => Rank::new(Class::Critical),
+            Self::Interactive => Rank::new(Class::Interactive),
+            Self::Normal => Rank::new(Class::Normal),
+            Self::Background => Rank::new(Class::Background),
+            Self::Sheddable => Rank::new(Class::Sheddable),
+            Self::Exempt => Rank::exempt(),
+        }
+    }
 }
 
 words! {

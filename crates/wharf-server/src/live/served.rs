@@ -7,7 +7,7 @@ use wharf_http::admission::Admission;
 use wharf_http::tls::Certificates;
 use wharf_http::{DrainSettings, ListenerSetup};
 
-use crate::app::{App, Routes, Way};
+use crate::app::{App, Ranks, Routes, Way};
 use crate::config::{Config, Forward, ListenerConfig, Route, ServerSettings, Target};
 use crate::gateway::{Directory, Forwarding, Scheme, Telling};
 
@@ -23,7 +23,7 @@ impl Served {
     pub(crate) fn new(config: &Config, listener: &ListenerConfig, upstreams: &Directory) -> Self {
         let tls = listener.tls.as_ref();
         Self {
-            routes: Routes::new(ways(config, listener, upstreams)),
+            routes: Routes::new(ways(config, listener, upstreams), ranks(config, listener)),
             certificates: tls.map(|tls| Certificates::new(tls.first.clone(), tls.others.clone())),
         }
     }
@@ -64,7 +64,8 @@ impl Served {
         listener: &ListenerConfig,
         before: Option<&ListenerConfig>,
     ) {
-        self.routes.set(ways(next, listener, upstreams));
+        self.routes
+            .set(ways(next, listener, upstreams), ranks(next, listener));
         let before = before.and_then(|before| before.tls.as_ref());
         if let (Some(certificates), Some(tls)) = (&self.certificates, &listener.tls)
             && before != Some(tls)
@@ -105,6 +106,14 @@ fn ways(config: &Config, listener: &ListenerConfig, upstreams: &Directory) -> Ve
         .into_iter()
         .map(way)
         .collect()
+}
+
+/// How important requests are to a listener whose route says nothing of it.
+fn ranks(config: &Config, listener: &ListenerConfig) -> Ranks {
+    Ranks {
+        ranking: config.requests.ranking(&config.priorities),
+        otherwise: listener.limits.priority.rank(),
+    }
 }
 
 /// The drain as the library has it.

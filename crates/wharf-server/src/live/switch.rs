@@ -71,8 +71,10 @@ fn adjust(live: &Live, kit: &Kit, now: &Config, (next, upstreams): (&Config, &Di
     registry.update_limits(next.limits.scope(&kit.room));
     let handshakes = live.running.tls_handshakes();
     handshakes.set_limit(next.limits.max_tls_handshakes.into());
-    if next.requests != now.requests {
-        kit.admission.set(next.requests.admission());
+    // The limit begins anew with other settings, but not because somebody else is important.
+    let admission = next.requests.admission();
+    if admission != now.requests.admission() {
+        kit.admission.set(admission);
     }
     for listener in &next.listeners {
         if let Some(there) = registry.listener(&listener.name) {
