@@ -10,6 +10,7 @@ mod grpc;
 mod http2;
 mod listeners;
 mod overload;
+mod pressure;
 mod requests;
 mod support;
 mod tls;

@@ -31,6 +31,9 @@ impl Session {
         if self.ending.is_none() {
             let (code, why) = if reason == CloseReason::SlowConsumer {
                 (1008, "messages are taken too slowly")
+            } else if reason == CloseReason::Pressure {
+                // The client is not to come back at once.
+                (1013, "short of memory")
             } else {
                 (1001, "")
             };
