@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use wharf_control::Timestamp;
@@ -14,6 +14,7 @@ use crate::pool::{Pool, PoolInner};
 use crate::shared::Shared;
 use crate::slot::{Held, Slot};
 use crate::state::StateCell;
+use crate::sync::{Mutex, MutexGuard};
 use crate::wheel::{Timed, Timer};
 use crate::{CloseReason, Command, ConnId, Control, Phase, PoolName};
 

@@ -70,6 +70,7 @@ mod slot;
 mod source;
 mod state;
 mod strain;
+mod sync;
 mod table;
 mod tracked;
 mod wheel;

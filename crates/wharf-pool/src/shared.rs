@@ -1,9 +1,7 @@
 //! What all pools of a registry share: the clock, the books, the table of connections, the wheel.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use tokio::sync::Notify;
 use wharf_control::Timestamp;
 
 use crate::PoolName;
@@ -12,6 +10,7 @@ use crate::connection::Connection;
 use crate::entry::Entry;
 use crate::events::{Event, EventKind, Events};
 use crate::strain::Strain;
+use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Notify, Ordering};
 use crate::table::Table;
 use crate::wheel::Wheel;
 

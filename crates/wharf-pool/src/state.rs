@@ -3,11 +3,10 @@
 //! One word, because the three are judged together: an end and a begin on two workers, each in its
 //! own variable, could leave a busy connection marked idle, and reclaim would close it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use wharf_control::Timestamp;
 
 use crate::Phase;
+use crate::sync::{AtomicU64, Ordering};
 
 /// The state of one connection as it was at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
