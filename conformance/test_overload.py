@@ -99,6 +99,17 @@ def test_whoever_finds_no_place_is_told_so_in_a_way_that_may_be_repeated(serve_t
         assert metrics.total("wharf_requests_total", status_class="5xx") == 0
 
 
+def test_a_session_that_finds_no_place_is_told_so_before_it_begins(serve_two):
+    upgrade = ("Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+               "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n")
+    with serve_two() as server, Busy(server, ms=20_000), Peer(server.address) as peer:
+        refused = peer.request("/ws", headers=upgrade)
+        assert refused.status == 503 and 1 <= int(refused.headers["retry-after"]) <= 3
+        assert "upgrade" not in refused.headers
+        # It was a request as any other: the connection stays.
+        assert peer.request("/healthz").body == b"ok"
+
+
 def turned_away_as(server, target="/slow?ms=1", **fields):
     """The class of a request that finds no place."""
     before = requests(server)["shed_by_class"]
