@@ -1,20 +1,19 @@
 //! The accept loop: readable, reserve, accept. Nothing is accepted that has no place to go.
 
+mod full;
+mod shortage;
+mod socket;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{SocketFlags, acceptfrom_with};
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wharf_control::{AcceptError, Backoff, TokenBucket};
-use wharf_pool::config::WhenFull;
 use wharf_pool::{Charge, Endpoints, Listener, RejectReason, Slot, Tracked};
 
 use super::lobby::{self, Lobby, Seat};
@@ -25,21 +24,14 @@ use crate::context::Context;
 use crate::descriptors::is_kept;
 use crate::drive::drive;
 use crate::transport::Transport;
+use shortage::State;
+use socket::{accept, is_per_connection, register, try_accept};
 
 /// Connections that are accepted before other tasks of the worker get their turn.
 const BATCH: usize = 64;
 
-/// Errors of single connections in a row that are believed to be about those connections.
-const PER_CONNECTION_ERRORS: u32 = 100;
-
 /// How long descriptors are waited for before newcomers are turned away for want of one.
 const BREATH: Duration = Duration::from_millis(10);
-
-/// How often so.
-const BREATHS: usize = 3;
-
-/// Searches a second for a connection that may leave: one costs half a millisecond at 15,000.
-const SEARCHES: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
 
 /// The loop of one listener.
 pub(crate) struct Acceptor<S> {
@@ -58,21 +50,6 @@ pub(crate) struct Acceptor<S> {
     pub(crate) exclusive: bool,
 }
 
-/// What the loop remembers from one round to the next.
-struct State {
-    local: SocketAddr,
-    /// Given up when descriptors run out, to be able to turn somebody away.
-    spare: Option<OwnedFd>,
-    backoff: Backoff,
-    errors_in_a_row: u32,
-    /// How often in a row there was no descriptor.
-    shortages: u32,
-    /// With `when_full = "wait"`: nobody found a slot for `queue_timeout`.
-    queue_expired: bool,
-    searches: TokenBucket,
-    last_warning: Option<Instant>,
-}
-
 impl<S> Acceptor<S> {
     /// Accepts until the listener is to close, then everything that is already in the backlog; or
     /// until another loop is to go on, which gets the socket.
@@ -84,16 +61,7 @@ impl<S> Acceptor<S> {
     where
         S: App,
     {
-        let mut state = State {
-            local: socket.local_addr()?,
-            spare: spare(&socket),
-            backoff: Backoff::new(),
-            errors_in_a_row: 0,
-            shortages: 0,
-            queue_expired: false,
-            searches: TokenBucket::new(SEARCHES, self.shared.clock.now()),
-            last_warning: None,
-        };
+        let mut state = State::new(&socket, self.shared.clock.now())?;
         let socket = register(socket)?;
         let ended = tokio::select! {
             biased;
@@ -194,74 +162,6 @@ impl<S> Acceptor<S> {
         Ok(())
     }
 
-    async fn accept_when_full(
-        &self,
-        full: RejectReason,
-        ready: &mut AsyncFdReadyGuard<'_, TcpListener>,
-        state: &mut State,
-    ) -> io::Result<()>
-    where
-        S: App,
-    {
-        let (policy, queue_timeout) = self.listener.when_full();
-        let waits = policy == WhenFull::Wait || self.listener.is_too_early(full);
-        if waits && !state.queue_expired {
-            let waited = timeout(queue_timeout, self.listener.reserved()).await;
-            if let Ok(slot) = waited {
-                return self.accept_into(slot, ready, state);
-            }
-            state.queue_expired = true;
-            return Ok(());
-        }
-        let (stream, peer) = try_accept(ready)?;
-        state.accepted();
-        let seat = match self.lobby.seat() {
-            Some(seat) if policy == WhenFull::Reclaim => seat,
-            seat => {
-                self.turn_away(stream, full, seat);
-                return Ok(());
-            }
-        };
-        let may_search = state.searches.try_take(self.shared.clock.now()).is_ok();
-        let (acceptor, local) = (self.clone_for_newcomer(), state.local);
-        self.tasks.spawn(async move {
-            let slot = lobby::make_room(&acceptor.listener, peer, full, may_search).await;
-            let opened = match slot {
-                Ok(slot) => acceptor.open(slot, stream, peer, local),
-                Err(reason) => Err((stream, reason)),
-            };
-            // It has kept its seat until it has a slot, or is refused in it.
-            if let Err((stream, reason)) = opened {
-                acceptor.turn_away(stream, reason, Some(seat));
-            }
-        });
-        Ok(())
-    }
-
-    /// Turns a newcomer away for want of memory; where newcomers wait, nobody is accepted until there is some.
-    async fn accept_under_pressure(
-        &self,
-        ready: &mut AsyncFdReadyGuard<'_, TcpListener>,
-        state: &mut State,
-    ) -> io::Result<()>
-    where
-        S: App,
-    {
-        let (policy, queue_timeout) = self.listener.when_full();
-        if policy == WhenFull::Wait && !state.queue_expired {
-            let until = Instant::now() + queue_timeout;
-            while self.shared.strain.refuses() && Instant::now() < until {
-                sleep(BREATH).await;
-            }
-            state.queue_expired = self.shared.strain.refuses();
-            return Ok(());
-        }
-        let (stream, _) = try_accept(ready)?;
-        state.accepted();
-        self.turn_away(stream, RejectReason::Pressure, self.lobby.seat());
-        Ok(())
-    }
-
     fn let_in(&self, slot: Slot<HttpConnection>, stream: OwnedFd, peer: SocketAddr, state: &State)
     where
         S: App,
@@ -276,36 +176,6 @@ impl<S> Acceptor<S> {
                 seat => self.turn_away(stream, reason, seat),
             }
         }
-    }
-
-    /// Waits a moment for a descriptor in place of one that is kept: peers may have left, and their
-    /// connections not have noticed.
-    async fn let_in_with_another(
-        self,
-        stream: OwnedFd,
-        peer: SocketAddr,
-        local: SocketAddr,
-        seat: Seat,
-    ) where
-        S: App,
-    {
-        for _ in 0..BREATHS {
-            sleep(BREATH).await;
-            let Some(another) = stream.try_clone().ok().filter(|it| !is_kept(it)) else {
-                continue;
-            };
-            drop(stream);
-            let opened = match self.listener.reserve() {
-                Ok(slot) => self.open(slot, another, peer, local),
-                Err(full) => Err((another, full)),
-            };
-            if let Err((stream, reason)) = opened {
-                self.turn_away(stream, reason, Some(seat));
-            }
-            return;
-        }
-        // Nobody holds a descriptor to be told that there is none.
-        self.turn_away(stream, RejectReason::Pressure, None);
     }
 
     /// Serves a connection; gives back one that may not come in, and why.
@@ -393,111 +263,4 @@ impl<S> Acceptor<S> {
             exclusive: self.exclusive,
         }
     }
-
-    /// After an error of `accept`: nothing to do, or a pause. Returns what cannot be recovered.
-    async fn recover(
-        &self,
-        error: io::Error,
-        ready: &mut AsyncFdReadyGuard<'_, TcpListener>,
-        state: &mut State,
-    ) -> Option<io::Error> {
-        match AcceptError::classify(error.raw_os_error()) {
-            AcceptError::Fatal => return Some(error),
-            AcceptError::PerConnection if state.errors_in_a_row < PER_CONNECTION_ERRORS => {
-                state.errors_in_a_row += 1;
-                return None;
-            }
-            AcceptError::PerConnection | AcceptError::Exhausted => {}
-        }
-        state.shortages = state.shortages.wrapping_add(1);
-        if !state.shortages.is_multiple_of(2) {
-            // Peers may have left, and their connections not have noticed: nobody is turned away for
-            // descriptors that come free at once.
-            sleep(BREATH).await;
-            return None;
-        }
-        let wait = state.backoff.next_wait();
-        if state.warns() {
-            let listener = self.listener.name();
-            tracing::warn!(%listener, %error, retry = ?wait, "cannot accept");
-        }
-        self.shed(ready, state);
-        sleep(wait).await;
-        None
-    }
-
-    /// Turns newcomers away with the descriptor that was kept for it, so that they hear at once what
-    /// they would else learn from their own timeouts.
-    fn shed(&self, ready: &mut AsyncFdReadyGuard<'_, TcpListener>, state: &mut State) {
-        if state.spare.take().is_none() {
-            state.spare = spare(ready.get_inner());
-            return;
-        }
-        for _ in 0..BATCH {
-            let Ok((stream, _)) = try_accept(ready) else {
-                break;
-            };
-            self.listener.reject(RejectReason::Pressure);
-            // The only error is a socket that is gone already.
-            socket2::SockRef::from(&stream)
-                .set_linger(Some(Duration::ZERO))
-                .ok();
-        }
-        state.spare = spare(ready.get_inner());
-    }
-}
-
-impl State {
-    fn accepted(&mut self) {
-        self.errors_in_a_row = 0;
-        self.shortages = 0;
-        self.backoff.reset();
-    }
-
-    /// Whether it is time for another line in the log.
-    fn warns(&mut self) -> bool {
-        let now = Instant::now();
-        let due = self
-            .last_warning
-            .is_none_or(|last| now - last >= Duration::from_secs(1));
-        if due {
-            self.last_warning = Some(now);
-        }
-        due
-    }
-}
-
-/// Registers the socket with the runtime. Not tokio's own `TcpListener`: that cannot say that
-/// somebody waits without accepting him, and `when_full = "wait"` counts from then.
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe; a std socket keeps its descriptor for life"
-)]
-fn register(socket: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
-    AsyncFd::new(socket)
-}
-
-fn try_accept(ready: &mut AsyncFdReadyGuard<'_, TcpListener>) -> io::Result<(OwnedFd, SocketAddr)> {
-    match ready.try_io(|socket| accept(socket.get_ref())) {
-        Ok(result) => result,
-        Err(_) => Err(io::ErrorKind::WouldBlock.into()),
-    }
-}
-
-fn accept(socket: &TcpListener) -> io::Result<(OwnedFd, SocketAddr)> {
-    let (stream, peer) = acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
-    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
-    // A TCP socket without a peer's address was reset before it was accepted.
-    peer.map(|peer| (stream, peer))
-        .ok_or_else(|| rustix::io::Errno::CONNABORTED.into())
-}
-
-/// Whether an error is about the one connection that was to be accepted, and others wait behind it.
-fn is_per_connection(error: &io::Error) -> bool {
-    error.kind() != io::ErrorKind::WouldBlock
-        && AcceptError::classify(error.raw_os_error()) == AcceptError::PerConnection
-}
-
-fn spare(socket: &TcpListener) -> Option<OwnedFd> {
-    socket.try_clone().ok().map(OwnedFd::from)
 }
