@@ -3,14 +3,15 @@
 //! Every scenario starts its servers and, in turns, each gateway before them; asks for the answer that all give
 //! before and after; makes a load whose requests begin when they are to begin; and writes a section of the page.
 
-mod arrivals;
+pub(crate) mod arrivals;
+mod backend;
 mod cold;
 mod connections;
 mod large;
 mod latency;
-mod load;
+pub(crate) mod load;
 mod page;
-mod plot;
+pub(crate) mod plot;
 mod rolling;
 mod sample;
 mod scene;
@@ -68,6 +69,8 @@ enum Scenario {
     Throughput,
     /// A gigabyte up and down.
     Large,
+    /// A server that takes five times as long for a while, and a limit of requests before it.
+    Backend,
 }
 
 /// Measures, and writes the section.
@@ -88,6 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Scenario::Latency => latency::run(options)?,
         Scenario::Throughput => throughput::run(options)?,
         Scenario::Large => large::run(options)?,
+        Scenario::Backend => backend::run(options)?,
     };
     for section in sections {
         match &options.write {

@@ -8,6 +8,7 @@ mod descriptors;
 mod gateway;
 mod idle;
 mod memory;
+mod overload;
 mod peers;
 mod protocol;
 mod site;
@@ -36,6 +37,8 @@ enum Question {
     Balance(balance::Options),
     /// What does a gateway do to requests, beside others?
     Gateway(gateway::Options),
+    /// What is left of a server that is asked for twice what it can do?
+    Overload(overload::Options),
 }
 
 fn main() -> Result<()> {
@@ -45,5 +48,6 @@ fn main() -> Result<()> {
         Question::Bystander(options) => bystander::run(&options),
         Question::Balance(options) => balance::run(&options),
         Question::Gateway(options) => gateway::run(&options),
+        Question::Overload(options) => overload::run(&options),
     }
 }

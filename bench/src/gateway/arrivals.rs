@@ -20,7 +20,7 @@ impl Chance {
 
 /// A Poisson process of so many a second at each time, thinned from one of `most`. All gateways get the same one
 /// for the same seed.
-pub(super) fn arrivals(
+pub(crate) fn arrivals(
     lasting: Duration,
     most: f64,
     rate: impl Fn(f64) -> f64,
@@ -40,7 +40,7 @@ pub(super) fn arrivals(
 }
 
 /// The same at a rate that stays.
-pub(super) fn steady(lasting: Duration, rate: f64, seed: u64) -> Vec<Duration> {
+pub(crate) fn steady(lasting: Duration, rate: f64, seed: u64) -> Vec<Duration> {
     arrivals(lasting, rate, |_| rate, seed)
 }
 

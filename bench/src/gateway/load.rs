@@ -73,7 +73,11 @@ impl Load {
 }
 
 /// Says when each is to begin. A thread of its own: the runtime's timer counts in milliseconds.
-fn pace(begun: Instant, arrivals: &[Duration], due: &mpsc::Sender<Duration>) -> Result<()> {
+pub(crate) fn pace(
+    begun: Instant,
+    arrivals: &[Duration],
+    due: &mpsc::Sender<Duration>,
+) -> Result<()> {
     set_current_timer_slack(NonZeroU64::new(1))?;
     for &intended in arrivals {
         if let Some(early) = intended.checked_sub(begun.elapsed()) {

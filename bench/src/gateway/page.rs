@@ -79,7 +79,7 @@ pub(super) fn made(options: &Options, ways: &[Way], most_foreign: f64) -> Result
     let mut versions = Vec::new();
     for way in ways {
         let program = match way.kind {
-            Kind::Wharf | Kind::WharfUnprepared => "wharf",
+            Kind::Wharf | Kind::WharfUnprepared | Kind::WharfLimited => "wharf",
             Kind::NginxInTurn | Kind::NginxLeast => "nginx",
             Kind::HaProxy => "HAProxy",
         };

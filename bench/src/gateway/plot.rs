@@ -30,19 +30,19 @@ const COLOURS: [&str; 5] = [
 ];
 
 /// One line: its name, and y for each x.
-pub(super) type Line = (&'static str, Vec<f64>);
+pub(crate) type Line = (&'static str, Vec<f64>);
 
 /// A plot.
-pub(super) struct Plot<'a> {
-    pub(super) title: &'a str,
+pub(crate) struct Plot<'a> {
+    pub(crate) title: &'a str,
     /// What stands below each x.
-    pub(super) ticks: Vec<String>,
-    pub(super) lines: Vec<Line>,
+    pub(crate) ticks: Vec<String>,
+    pub(crate) lines: Vec<Line>,
 }
 
 impl Plot<'_> {
     /// Draws it.
-    pub(super) fn draw(&self) -> Result<String, Error> {
+    pub(crate) fn draw(&self) -> Result<String, Error> {
         let values = || self.lines.iter().flat_map(|(_, ys)| ys.iter().copied());
         let (least, most) = values()
             .filter(|y| *y > 0.0)
@@ -87,7 +87,8 @@ impl Plot<'_> {
     }
 
     fn below(&self, image: &mut String) -> Result<(), Error> {
-        for (nth, tick) in self.ticks.iter().enumerate() {
+        let ticks = self.ticks.iter().enumerate();
+        for (nth, tick) in ticks.filter(|(_, tick)| !tick.is_empty()) {
             writeln!(
                 image,
                 "<text class=\"soft\" x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{tick}</text>",

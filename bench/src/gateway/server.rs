@@ -109,6 +109,23 @@ impl Server {
         Ok(())
     }
 
+    /// From now on its answers take so long, on average.
+    pub(super) fn take(at: SocketAddr, long: Duration) -> Result<()> {
+        let mut stream = TcpStream::connect(at)?;
+        let micros = long.as_micros();
+        write!(
+            stream,
+            "GET /-/service/{micros} HTTP/1.1\r\nhost: it\r\nconnection: close\r\n\r\n"
+        )?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        ensure!(
+            text.starts_with("HTTP/1.1 200 "),
+            "a server does not change: {text}"
+        );
+        Ok(())
+    }
+
     /// Asks it what it has seen.
     pub(super) fn seen(&self) -> Result<Seen> {
         Self::seen_through(self.address)

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     Wharf,
     /// The same without connections ahead of requests.
     WharfUnprepared,
+    /// With a limit of requests.
+    WharfLimited,
     /// In turn.
     NginxInTurn,
     /// The fewest requests in flight.
@@ -33,6 +35,7 @@ impl Kind {
         match self {
             Self::Wharf => "wharf",
             Self::WharfUnprepared => "wharf, min_idle off",
+            Self::WharfLimited => "wharf, limit of requests",
             Self::NginxInTurn => "nginx, in turn",
             Self::NginxLeast => "nginx, least_conn",
             Self::HaProxy => "HAProxy, leastconn",
@@ -73,7 +76,7 @@ impl Peer for Way {
 
     fn program(&self) -> OsString {
         match self.kind {
-            Kind::Wharf | Kind::WharfUnprepared => self.wharf.clone().into(),
+            Kind::Wharf | Kind::WharfUnprepared | Kind::WharfLimited => self.wharf.clone().into(),
             Kind::NginxInTurn | Kind::NginxLeast => "nginx".into(),
             Kind::HaProxy => "haproxy".into(),
         }
@@ -81,7 +84,7 @@ impl Peer for Way {
 
     fn version(&self) -> Option<String> {
         let argument = match self.kind {
-            Kind::Wharf | Kind::WharfUnprepared => "--version",
+            Kind::Wharf | Kind::WharfUnprepared | Kind::WharfLimited => "--version",
             Kind::NginxInTurn | Kind::NginxLeast | Kind::HaProxy => "-v",
         };
         version::told(self.program().to_str()?, argument)
@@ -90,7 +93,7 @@ impl Peer for Way {
     fn command(&self, site: &Site, _: Protocol, at: SocketAddr) -> Result<Command> {
         let mut command = Command::new(self.program());
         match self.kind {
-            Kind::Wharf | Kind::WharfUnprepared => {
+            Kind::Wharf | Kind::WharfUnprepared | Kind::WharfLimited => {
                 let path = site.write("wharf.toml", &self.wharf_file(at)?)?;
                 command.arg("serve").arg("--config").arg(path);
             }
@@ -132,6 +135,10 @@ impl Way {
             _ if self.spoken.is_http2_behind() => String::new(),
             _ => format!("min_idle = {}", self.kept.min(4)),
         };
+        let limit = match self.kind {
+            Kind::WharfLimited => "[limits.requests]\nmode = \"on\"\n",
+            _ => "",
+        };
         let check = match self.gone {
             Gone::Broken => "",
             Gone::Back => {
@@ -147,6 +154,7 @@ access = false
 level = "error"
 [admin]
 address = "off"
+{limit}
 [pools.http]
 connection_timeout = "1h"
 keep_alive_timeout = "1h"

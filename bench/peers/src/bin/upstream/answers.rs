@@ -40,6 +40,15 @@ pub(crate) async fn answer(
         let left = count.parse().unwrap_or(0);
         return Ok(Response::new(Zeros { left }.boxed_unsync()));
     }
+    if let Some(mean) = path.strip_prefix("/-/service/") {
+        let Ok(mean) = mean.parse() else {
+            let mut answer = whole("microseconds");
+            *answer.status_mut() = StatusCode::BAD_REQUEST;
+            return Ok(answer);
+        };
+        server.work.set(mean);
+        return Ok(whole("set"));
+    }
     let _seen = server.seen.request();
     let begun = Instant::now();
     let calls = request

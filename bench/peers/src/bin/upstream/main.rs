@@ -1,7 +1,7 @@
 //! A server behind a gateway, as slow, as full and as faulty as it is told to be.
 //!
 //! It works by sleeping: a machine of two cores can be eight such servers, and their load is not the
-//! machine's. `GET /-/seen` says what it has seen, `GET /bytes/N` is answered with so many, a call of gRPC with
+//! machine's. `GET /-/seen` says what it has seen, `GET /-/service/N` makes answers take N microseconds from then on, `GET /bytes/N` is answered with so many, a call of gRPC with
 //! a message, any other `POST` with how many bytes came, and everything else with what every peer answers.
 
 mod answers;

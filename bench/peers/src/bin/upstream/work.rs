@@ -1,5 +1,6 @@
 //! [`Work`]: how long an answer takes, and how many are worked on at once.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ pub(crate) enum Spread {
 
 /// How long an answer takes, and how many are worked on at once.
 pub(crate) struct Work {
-    mean: Duration,
+    /// In microseconds.
+    mean: AtomicU64,
     spread: Spread,
     places: Semaphore,
     pub(crate) fails: bool,
@@ -31,8 +33,9 @@ pub(crate) struct Work {
 
 impl Work {
     pub(crate) fn new(options: &Options) -> Self {
+        let mean = Duration::from(options.service).as_micros();
         Self {
-            mean: options.service.into(),
+            mean: AtomicU64::new(u64::try_from(mean).unwrap_or(u64::MAX)),
             spread: options.spread,
             places: Semaphore::new(options.places.min(Semaphore::MAX_PERMITS)),
             fails: options.fail,
@@ -42,13 +45,19 @@ impl Work {
 
     /// Works on one request, after those that came before it.
     pub(crate) async fn take(&self) {
-        if self.mean.is_zero() {
+        let mean = Duration::from_micros(self.mean.load(Ordering::Relaxed));
+        if mean.is_zero() {
             return;
         }
         // It is never closed.
         let place = self.places.acquire().await;
-        sleep(self.mean.mul_f64(self.factor())).await;
+        sleep(mean.mul_f64(self.factor())).await;
         drop(place);
+    }
+
+    /// From now on it takes so many microseconds, on average.
+    pub(crate) fn set(&self, mean: u64) {
+        self.mean.store(mean, Ordering::Relaxed);
     }
 
     /// Of the mean.
