@@ -1,13 +1,9 @@
 //! What a connection speaks: by ALPN, else by its first bytes; and the pool that it comes to with that.
 
-use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::ready;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wharf_pool::config::WhenFull;
 use wharf_pool::{
     CloseReason, ConnectionHandle, DryRunReason, Pool, RejectReason, Timestamp, Tracked,
@@ -61,37 +57,21 @@ pub(super) enum Spoken<T: Transport> {
 
 /// Finds out who is there and what the connection speaks, and takes it into the pool of that. `None`
 /// if it came to nothing: then it has ended.
-///
-/// What not every connection waits for is on the heap: while a peer has said nothing, its connection
-/// holds this future.
-pub(super) fn open<T: Transport>(
+pub(super) async fn open<T: Transport>(
     mut io: Tracked<T, HttpConnection>,
     shared: Arc<Context>,
-) -> impl Future<Output = Option<Spoken<T>>> + Send {
-    let mut early = Vec::new();
-    // An `async fn` would hold its arguments twice: as they came, and as its variables.
-    async move {
-        if shared.trusted_proxies.is_some() {
-            match Box::pin(proxy::announced(&mut io, &shared)).await {
-                Ok(beyond) => early = beyond,
-                Err(reason) => {
-                    io.handle().conclude(reason);
-                    io.get_ref().reset_on_drop();
-                    return None;
-                }
-            }
+) -> Option<Spoken<T>> {
+    let early = match proxy::announced(&mut io, &shared).await {
+        Ok(early) => early,
+        Err(reason) => {
+            io.handle().conclude(reason);
+            io.get_ref().reset_on_drop();
+            return None;
         }
-        if let Some(tls) = &shared.tls {
-            let opened = Box::pin(secured(io, early, tls, &shared)).await;
-            return opened.map(Spoken::Secured);
-        }
-        let (version, pool) = plain(&mut io, &mut early, &shared).await?;
-        Some(Spoken::Plain(Opened {
-            io,
-            early,
-            version,
-            pool,
-        }))
+    };
+    match &shared.tls {
+        Some(tls) => secured(io, early, tls, &shared).await.map(Spoken::Secured),
+        None => plain(io, early, &shared).await.map(Spoken::Plain),
     }
 }
 
@@ -121,14 +101,7 @@ async fn secured<T: Transport>(
             };
             shared.tally.secured(&info);
             handle.connection().secured(info);
-            let mut io = Tracked::new(stream, guard);
-            let pool = enter(&mut io, version, shared).await?;
-            Some(Opened {
-                io,
-                early: Vec::new(),
-                version,
-                pool,
-            })
+            enter(Tracked::new(stream, guard), version, Vec::new(), shared).await
         }
         Ok(Err(Refused { error, io, .. })) => {
             shared.tally.refused(&error);
@@ -159,24 +132,25 @@ async fn secured<T: Transport>(
     }
 }
 
-/// No TLS: the version is what the first bytes are of. `None` if the connection has ended.
+/// No TLS: the version is what the first bytes are of.
 async fn plain<T: Transport>(
-    io: &mut Tracked<T, HttpConnection>,
-    early: &mut Vec<u8>,
+    mut io: Tracked<T, HttpConnection>,
+    mut early: Vec<u8>,
     shared: &Context,
-) -> Option<(Version, Pool<HttpConnection>)> {
+) -> Option<Opened<T>> {
+    let handle = io.handle().clone();
     let version = match (shared.pools.http1(false), shared.pools.http2()) {
         (Some(_), Some(_)) => {
-            let handle = io.handle().clone();
             let late = CloseReason::ConnectionTimeout;
             let limit = handle.opened().after(shared.connection_timeout());
-            let known = within(&handle, shared, limit, late, look(io, early)).await;
+            let looking = look(&mut io, &mut early);
+            let known = within(&handle, shared, limit, late, looking).await;
             let in_force = shared.pools.connection_timeout_in_force(false);
             let in_force = in_force.map_or(Timestamp::MAX, |it| handle.opened().after(it));
             if known == Err(late) && limit < in_force {
                 handle.would_close(DryRunReason::ConnectionTimeout);
-                let looking = look(io, early);
-                Box::pin(within(&handle, shared, in_force, late, looking)).await
+                let looking = look(&mut io, &mut early);
+                within(&handle, shared, in_force, late, looking).await
             } else {
                 known
             }
@@ -185,14 +159,11 @@ async fn plain<T: Transport>(
         (_, None) => Ok(Version::Http1),
     };
     match version {
-        Ok(version) => {
-            let pool = enter(io, version, shared).await?;
-            Some((version, pool))
-        }
+        Ok(version) => enter(io, version, early, shared).await,
         Err(reason) => {
-            io.handle().conclude(reason);
-            io.handle().closing();
-            Box::pin(farewell::close(io, SILENCE)).await;
+            handle.conclude(reason);
+            handle.closing();
+            farewell::close(&mut io, SILENCE).await;
             None
         }
     }
@@ -208,89 +179,71 @@ async fn look<T: Transport>(
     io: &mut Tracked<T, HttpConnection>,
     bytes: &mut Vec<u8>,
 ) -> Result<Version, CloseReason> {
+    let mut chunk = [0; 256];
     loop {
         if let Some(version) = Version::told_by(bytes) {
             return Ok(version);
         }
-        match read(io, bytes).await {
+        match io.read(&mut chunk).await {
             Ok(0) => return Err(CloseReason::ClientClosed),
-            Ok(_) => {}
+            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
             Err(_) => return Err(CloseReason::PeerReset),
         }
     }
 }
 
-/// Reads what is there, and returns how much that was. The buffer is on the stack, and not in the
-/// future of everybody who waits.
-async fn read<T: Transport>(
-    io: &mut Tracked<T, HttpConnection>,
-    bytes: &mut Vec<u8>,
-) -> io::Result<usize> {
-    poll_fn(|cx| {
-        let mut chunk = [0; 256];
-        let mut chunk = ReadBuf::new(&mut chunk);
-        ready!(Pin::new(&mut *io).poll_read(cx, &mut chunk))?;
-        bytes.extend_from_slice(chunk.filled());
-        Ok(chunk.filled().len()).into()
-    })
-    .await
-}
-
 /// Takes the connection into the pool of what it speaks; it is there already if its listener leads
-/// nowhere else. `None` if the connection has ended.
+/// nowhere else.
 async fn enter<T: Transport>(
-    io: &mut Tracked<T, HttpConnection>,
+    mut io: Tracked<T, HttpConnection>,
     version: Version,
+    early: Vec<u8>,
     shared: &Context,
-) -> Option<Pool<HttpConnection>> {
+) -> Option<Opened<T>> {
+    let handle = io.handle().clone();
     let pool = match version {
         Version::Http1 => shared.pools.http1(shared.tls.is_some()),
         Version::Http2 => shared.pools.http2(),
     };
     let Some(pool) = pool.cloned() else {
-        io.handle().conclude(CloseReason::ProtocolError);
-        Box::pin(farewell::close(io, LastWord::Nothing { linger: LINGER })).await;
+        handle.conclude(CloseReason::ProtocolError);
+        farewell::close(&mut io, LastWord::Nothing { linger: LINGER }).await;
         return None;
     };
-    if io.handle().pool().is_none()
-        && let Err(full) = io.handle().try_enter(&pool)
+    if handle.pool().is_none()
+        && let Err(reason) = find_room(&handle, &pool, shared).await
     {
-        let handle = io.handle().clone();
-        if let Err(reason) = Box::pin(find_room(&handle, &pool, full, shared)).await {
-            Box::pin(turn_away(io, version, reason)).await;
-            return None;
+        if reason == CloseReason::Refused {
+            refuse(io, version).await;
+        } else {
+            handle.conclude(reason);
+            handle.closing();
+            farewell::close(&mut io, SILENCE).await;
         }
+        return None;
     }
     io.moved();
-    Some(pool)
-}
-
-/// Ends a connection for which there was no room.
-async fn turn_away<T: Transport>(
-    io: &mut Tracked<T, HttpConnection>,
-    version: Version,
-    reason: CloseReason,
-) {
-    io.handle().conclude(reason);
-    io.handle().closing();
-    if reason == CloseReason::Refused {
-        refuse(io, version).await;
-    } else {
-        farewell::close(io, SILENCE).await;
-    }
+    Some(Opened {
+        io,
+        early,
+        version,
+        pool,
+    })
 }
 
 /// How long a connection that has said what it speaks waits for the slot of one that was asked to
 /// leave.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Takes the connection into a pool that was full, as its policy says.
+/// Takes the connection into a pool; if that is full, as its policy says.
 async fn find_room(
     handle: &ConnectionHandle<HttpConnection>,
     pool: &Pool<HttpConnection>,
-    full: RejectReason,
     shared: &Context,
 ) -> Result<(), CloseReason> {
+    let Err(full) = handle.try_enter(pool) else {
+        return Ok(());
+    };
     let refused = |full: RejectReason| {
         pool.reject(full);
         tracing::debug!(connection = %handle.id(), pool = %pool.name(), reason = full.as_str(), "not let in");
@@ -321,7 +274,10 @@ async fn find_room(
 }
 
 /// Tells a connection, in its own protocol, that the pool that it was to enter is full.
-async fn refuse<T: Transport>(io: &mut Tracked<T, HttpConnection>, version: Version) {
+async fn refuse<T: Transport>(mut io: Tracked<T, HttpConnection>, version: Version) {
+    let handle = io.handle().clone();
+    handle.conclude(CloseReason::Refused);
+    handle.closing();
     let last = match version {
         Version::Http1 => LastWord::Answer(Answer {
             status: 503,
@@ -337,7 +293,7 @@ async fn refuse<T: Transport>(io: &mut Tracked<T, HttpConnection>, version: Vers
             }
         }
     };
-    farewell::close(io, last).await;
+    farewell::close(&mut io, last).await;
 }
 
 #[cfg(test)]
