@@ -44,7 +44,7 @@ type Kind<'a> = (&'a str, &'a str);
 /// So many instructions wharf may take, in parts of what hyper takes beside it: what it does, and 2 % for
 /// another compiler or another libc. If a change is worth more, say in its commit what for, and write here
 /// what it takes then; if it takes less, write that.
-const MOST: [(&str, f64); 3] = [("http1", 1.49), ("http2", 1.33), ("fresh", 1.79)];
+const MOST: [(&str, f64); 3] = [("http1", 1.53), ("http2", 1.41), ("fresh", 1.83)];
 
 /// `cargo bench -p wharf-http --bench request`, and with `-- check` behind it only what holds.
 fn main() -> ExitCode {
