@@ -8,16 +8,12 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{SharedWire, Wire};
 use crate::transport::Transport;
 use crate::websocket::{Port, Visit};
 use crate::wire::Wire as _;
-
-/// How much is read at once. The codec doubles its buffer after each read that fills it, up to what it may
-/// hold of an answer; a byte short of 64 KiB leaves it there.
-const MOST_READ: usize = 64 * 1024 - 1;
 
 /// The wire as the codec has it, and after an upgrade the handler: its drop tells the driver that they
 /// have let the bytes go.
@@ -73,12 +69,7 @@ impl<T: Transport> AsyncRead for Lent<T> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut wire = self.wire();
-        if buf.remaining() > MOST_READ {
-            let mut some = wire.take(MOST_READ as u64);
-            return Pin::new(&mut some).poll_read(cx, buf);
-        }
-        wire.as_mut().poll_read(cx, buf)
+        self.wire().poll_read(cx, buf)
     }
 }
 
