@@ -64,14 +64,10 @@ impl Deadline {
 
 /// The deadline that passes first.
 pub fn earliest(deadlines: impl IntoIterator<Item = Option<Deadline>>) -> Option<Deadline> {
-    let mut first: Option<Deadline> = None;
-    // Every poll of a connection comes by here: a fold over keys costs twice as much.
-    for deadline in deadlines.into_iter().flatten() {
-        if first.is_none_or(|first| (deadline.at, first.wait) < (first.at, deadline.wait)) {
-            first = Some(deadline);
-        }
-    }
-    first
+    deadlines
+        .into_iter()
+        .flatten()
+        .min_by_key(|deadline| (deadline.at, std::cmp::Reverse(deadline.wait)))
 }
 
 #[cfg(test)]

@@ -223,8 +223,7 @@ impl<T: Transport, S: App> Talk<T, S> {
             self.handle().settle();
         }
         let settings = Arc::clone(&self.wire.lock().settings);
-        // On the heap before it is a task: that would move all of it seven times.
-        let served = Box::pin(serve_stream(&self.call, &settings, request, respond));
+        let served = serve_stream(&self.call, &settings, request, respond);
         #[expect(
             clippy::disallowed_methods,
             reason = "it has its place among the streams, and the end waits for those"
