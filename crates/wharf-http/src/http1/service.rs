@@ -3,7 +3,7 @@
 //! It counts each request from its head to the last byte of its answer, answers for a handler that
 //! panics, fails or is late, and says `Connection: close` where the answer is the last.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{CONNECTION, USER_AGENT};
-use http::{Extensions, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
@@ -38,37 +38,18 @@ pub(crate) struct Watched<T, S> {
     /// The clone of it that takes the requests. Not one for each: workers that all took references to what an
     /// application shares would fight over its counters.
     ready: Cell<Option<S>>,
-    /// What a request has with it, from the second on.
-    extensions: OnceCell<Extensions>,
     wire: SharedWire<T>,
     link: Arc<Link>,
 }
 
-impl<T: Transport, S> Watched<T, S> {
+impl<T, S> Watched<T, S> {
     pub(crate) fn new(app: S, wire: SharedWire<T>, link: Arc<Link>) -> Self {
         Self {
             app,
             ready: Cell::new(None),
-            extensions: OnceCell::new(),
             wire,
             link,
         }
-    }
-
-    /// Gives a request what its handler learns of the connection. A map that is copied is not hashed into and
-    /// does not grow, so all requests but the first have a copy.
-    fn introduce(&self, extensions: &mut Extensions, is_first: bool) {
-        let connected = || Connected::new(self.link.handle.clone(), self.wire.downgrade());
-        if is_first || !extensions.is_empty() {
-            connected().insert_into(extensions);
-            return;
-        }
-        let known = self.extensions.get_or_init(|| {
-            let mut known = Extensions::new();
-            connected().insert_into(&mut known);
-            known
-        });
-        extensions.clone_from(known);
     }
 }
 
@@ -104,7 +85,8 @@ where
                 handle.settle();
             }
         }
-        self.introduce(request.extensions_mut(), served == 1);
+        let connected = Connected::new(handle.clone(), self.wire.downgrade());
+        connected.insert_into(request.extensions_mut());
         let flight = Flight::begin(Arc::clone(&self.link), &mut request);
         let flight = Answering::begin(self.wire.clone(), flight);
         let mut answer = Answer {
