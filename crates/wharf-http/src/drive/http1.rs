@@ -25,9 +25,8 @@ use crate::http1::{Fate, Lent, Settings, SharedWire, Violation, Watched, Wire};
 use crate::transport::Transport;
 use crate::wire::Wire as _;
 
-/// What hyper may buffer of one direction: as much as it does by itself. With less a large answer goes out in a
-/// write for each piece of its body, and each wakes its reader. How much is read at once is the wire's decision.
-const BUFFER: usize = 408 * 1024;
+/// What hyper may buffer of one direction: above the largest head that the meter passes by default.
+const BUFFER: usize = 64 * 1024;
 
 /// Serves HTTP/1.1 to the end of the connection, or until it has become a WebSocket session.
 pub(super) fn serve<T, S>(

@@ -14,7 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use wharf_pool::{Timestamp, Tracked};
 
 use super::exchange::Exchange;
@@ -32,10 +32,6 @@ pub(crate) use tunnel::Upgraded;
 /// How much is read at once while part of a head is kept here: heads that do not come in one piece
 /// are rare, and the buffer is on the stack.
 const CHUNK: usize = 4096;
-
-/// How much of a body is read at once. The codec doubles its buffer after each read that fills it, up to
-/// what it may hold of an answer; a byte short of 64 KiB keeps it there.
-const MOST_READ: usize = 64 * 1024 - 1;
 
 /// The bytes of one connection and everything that is known of them.
 pub(crate) struct Wire<T> {
@@ -257,13 +253,7 @@ impl<T: Transport> Wire<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<Read>> {
         let before = buf.filled().len();
-        let read = if buf.remaining() > MOST_READ {
-            let mut some = (&mut self.io).take(MOST_READ as u64);
-            Pin::new(&mut some).poll_read(cx, buf)
-        } else {
-            Pin::new(&mut self.io).poll_read(cx, buf)
-        };
-        match read {
+        match Pin::new(&mut self.io).poll_read(cx, buf) {
             Poll::Pending => {
                 self.read_blocked(cx);
                 return Poll::Pending;
